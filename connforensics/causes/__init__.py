@@ -1,0 +1,593 @@
+"""The closed list of causes: one module each, saying what the evidence holds for it and against it.
+
+A fact's strength is a likelihood ratio: how many times more probable it is under this cause than under its rivals. The
+ratios here are judgement, from the field's own rules of thumb; they are not yet fitted to labelled incidents. They are
+kept as decibans (10 x log10), so that independent facts add up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final, Protocol
+
+from connforensics.analyses import Span, clock, span
+from connforensics.case import Case, Window
+
+CAUSES: Final = (
+    "connection_leak",
+    "idle_in_transaction",
+    "connection_storm",
+    "slow_query_storm",
+    "lock_pileup",
+    "budget_overcommit",
+    "unbounded_workers",
+    "monitoring_overconsumption",
+    "pooler_misconfigured",
+    "limit_too_low",
+    "external_scan",
+)
+"""The causes that are weighed; `none` and `undetermined` are what a verdict says when it names none of them."""
+
+MAX_CITATIONS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One measured statement: what it claims, its number, how much it weighs (decibans), and the lines behind it."""
+
+    claim: str
+    value: float | None
+    unit: str
+    weight_db: float
+    citations: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """Return the fact in the shape of `verdict --json`."""
+        return {
+            "claim": self.claim,
+            "value": self.value,
+            "unit": self.unit,
+            "weight_db": round(self.weight_db, 1),
+            "citations": list(self.citations),
+        }
+
+
+@dataclass(slots=True)
+class Assessment:
+    """What speaks for a cause, what against it, and what would have decided but was not recorded."""
+
+    cause: str
+    for_: list[Fact] = field(default_factory=list)
+    against: list[Fact] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    culprit: tuple[str, str] | None = None
+    onset_at: datetime | None = None
+    is_onset_estimated: bool = False
+    """The onset is when a sampled number first rose, or a level was first left: not a line that says so."""
+
+    @property
+    def weight_db(self) -> float:
+        """The sum of all facts' weights: the evidence for this cause against its rivals, in decibans."""
+        return sum(fact.weight_db for fact in (*self.for_, *self.against))
+
+    def add(
+        self, claim: str, value: float | None, unit: str, ratio: float, citations: tuple[str, ...] | list[str] = ()
+    ) -> None:
+        """Add a fact that is `ratio` times as probable under this cause as under its rivals (below 1: against it)."""
+        fact = Fact(claim, value, unit, 10 * math.log10(ratio), tuple(dict.fromkeys(citations))[:MAX_CITATIONS])
+        (self.for_ if ratio >= 1 else self.against).append(fact)
+
+    def lacks(self, what: str) -> None:
+        """Say what was not recorded that would have helped to decide."""
+        if what not in self.missing:
+            self.missing.append(what)
+
+
+class CauseModule(Protocol):
+    """What a module of this folder offers."""
+
+    def weigh(self, scene: Scene) -> Assessment:
+        """Hold the evidence against this cause."""
+
+
+def load(name: str) -> CauseModule:
+    """Return the module of a cause."""
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How the sessions of one client, or of all, were used in a set of snapshots (means over them)."""
+
+    sessions: float
+    active: float
+    idle: float
+    idle_in_transaction: float
+    stale: float
+    lock_waiters: float
+    citations: tuple[str, ...]
+
+    def share(self, what: str) -> float:
+        """Return one of the counts as a share of the sessions, 0 to 1."""
+        return float(getattr(self, what)) / self.sessions if self.sessions else 0.0
+
+
+class Scene:
+    """The incident as all causes see it: one server, its window, when it was full, and the measured series.
+
+    The *crisis* is the time from the first sign of saturation to the last, or, where none is seen, the fullest moment.
+    """
+
+    def __init__(self, case: Case, window: Window) -> None:
+        self.case = case
+        self.window = window
+        self.span: Span = span(case, window)
+
+    def rows(self, sql: str, **more: object) -> list[tuple[Any, ...]]:
+        """Run SQL with `$since`, `$until`, `$server`, `$crisis_since`, `$crisis_until` where it names them."""
+        offered: dict[str, object] = {"server": self.server} if "$server" in sql else {}
+        if "$crisis" in sql:
+            offered |= {"crisis_since": self.crisis[0], "crisis_until": self.crisis[1]}
+        return self.span.rows(self.case, sql, **offered, **more)
+
+    def first(self, sql: str, **more: object) -> tuple[Any, ...] | None:
+        """Return the first row of `rows`, or None."""
+        found = self.rows(sql, **more)
+        return found[0] if found else None
+
+    def cite(self, *places: tuple[int | None, int | None]) -> tuple[str, ...]:
+        """Return `path:line` of places given as (source_id, line_no)."""
+        return tuple(
+            f"{self._paths[source_id]}:{line_no}"
+            for source_id, line_no in places
+            if source_id is not None and line_no is not None and source_id in self._paths
+        )
+
+    @cached_property
+    def _paths(self) -> Mapping[int, str]:
+        return dict(self.case.rows("SELECT source_id, path FROM place"))
+
+    @cached_property
+    def server(self) -> str:
+        """The server that suffered most: by refusals, then by saturation, then by sessions."""
+        found = self.span.rows(
+            self.case,
+            """
+            WITH suffering AS (
+              SELECT server, count(*) AS refusals, 0.0 AS saturation, 0 AS in_use
+              FROM refusal
+              WHERE refused_at >= $since AND refused_at < $until
+              GROUP BY ALL
+              UNION ALL
+              SELECT server, 0, coalesce(max(saturation), 0), max(in_use)
+              FROM headroom
+              WHERE known_at >= $since AND known_at < $until
+              GROUP BY ALL
+            )
+            SELECT server
+            FROM suffering
+            GROUP BY server
+            ORDER BY sum(refusals) DESC, max(saturation) DESC, max(in_use) DESC, server
+            LIMIT 1
+            """,
+        )
+        return str(found[0][0]) if found else ""
+
+    @cached_property
+    def has_snapshots(self) -> bool:
+        """Whether any snapshot lies in the window."""
+        return self.snapshots > 0
+
+    @cached_property
+    def snapshots(self) -> int:
+        """How many snapshots of the server lie in the window."""
+        return int(
+            self.rows(
+                "SELECT count(*) FROM snapshot WHERE server = $server AND sampled_at >= $since AND sampled_at < $until"
+            )[0][0]
+        )
+
+    @cached_property
+    def has_log(self) -> bool:
+        """Whether a log of the server speaks about the window."""
+        return bool(
+            self.rows("SELECT 1 FROM log_knows_ends WHERE server = $server AND first_at < $until AND last_at >= $since")
+        )
+
+    @cached_property
+    def counts_sessions(self) -> bool:
+        """Whether the number of open sessions is known at all."""
+        return bool(
+            self.rows(
+                "SELECT 1 FROM occupancy WHERE server = $server AND known_at >= $since AND known_at < $until LIMIT 1"
+            )
+        )
+
+    @cached_property
+    def interval_s(self) -> float:
+        """The usual time between two snapshots, in seconds; 0 without snapshots."""
+        found = self.rows(
+            """
+            SELECT median(step_s)
+            FROM (
+              SELECT epoch(sampled_at - lag(sampled_at) OVER (ORDER BY sampled_at)) AS step_s
+              FROM snapshot
+              WHERE server = $server
+            )
+            """
+        )
+        return float(found[0][0] or 0)
+
+    @cached_property
+    def usable(self) -> int | None:
+        """Slots that ordinary roles can get; None when the limit is not in evidence."""
+        found = self.first("SELECT usable_backends FROM capacity WHERE server = $server")
+        return int(found[0]) if found and found[0] is not None else None
+
+    @cached_property
+    def limit_basis(self) -> str:
+        """How `usable` is known."""
+        found = self.first("SELECT basis FROM capacity WHERE server = $server")
+        return str(found[0]) if found else "unknown"
+
+    @cached_property
+    def capacity_citation(self) -> tuple[str, ...]:
+        """The line that tells the limit."""
+        found = self.first("SELECT source_id, line_no FROM capacity WHERE server = $server")
+        return self.cite((found[0], found[1])) if found else ()
+
+    @cached_property
+    def peak(self) -> tuple[int, datetime | None, tuple[str, ...]] | None:
+        """The most sessions seen open at once, when (None where no line bears a time), and where it is written."""
+        found = self.first(
+            """
+            SELECT in_use, known_at, source_id, line_no
+            FROM occupancy
+            WHERE server = $server AND (known_at IS NULL OR (known_at >= $since AND known_at < $until))
+            ORDER BY in_use DESC, (basis = 'snapshot') DESC, known_at
+            LIMIT 1
+            """
+        )
+        return (int(found[0]), found[1], self.cite((found[2], found[3]))) if found else None
+
+    @cached_property
+    def saturation(self) -> float | None:
+        """The peak as a share of what ordinary roles can get; None where limit or peak is unknown or inferred."""
+        if self.peak is None or not self.usable or self.limit_basis.startswith("inferred"):
+            return None
+        return self.peak[0] / self.usable
+
+    @cached_property
+    def saturated(self) -> list[tuple[datetime, datetime]]:
+        """The stretches of saturation in the window."""
+        return [
+            (max(since, self.span.since), min(until, self.span.until))
+            for since, until in self.rows(
+                """
+                SELECT since_at, until_at
+                FROM saturated
+                WHERE server = $server AND since_at < $until AND until_at >= $since
+                ORDER BY since_at
+                """
+            )
+        ]
+
+    @cached_property
+    def refusals(self) -> dict[str, int]:
+        """Refusals for want of a slot in the window by kind."""
+        return dict(
+            self.rows(
+                """
+                SELECT kind, count(*)
+                FROM refusal
+                WHERE server = $server AND refused_at >= $since AND refused_at < $until
+                GROUP BY kind
+                ORDER BY count(*) DESC, kind
+                """
+            )
+        )
+
+    @cached_property
+    def turned_away(self) -> dict[str, int]:
+        """Attempts that ended for another reason than want of a slot, by kind: rules, passwords, states, broken packets."""
+        return dict(
+            self.rows(
+                """
+                SELECT failure, count(*)
+                FROM session
+                WHERE server = $server AND outcome = 'failed' AND failure IS NOT NULL
+                  AND failed_at >= $since AND failed_at < $until
+                GROUP BY failure
+                ORDER BY count(*) DESC, failure
+                """
+            )
+        )
+
+    @cached_property
+    def refusal_citations(self) -> tuple[str, ...]:
+        """The first refusals."""
+        return self.cite(
+            *self.rows(
+                """
+                SELECT source_id, line_no
+                FROM refusal
+                WHERE server = $server AND refused_at >= $since AND refused_at < $until
+                ORDER BY refused_at, line_no
+                LIMIT 3
+                """
+            )
+        )
+
+    @cached_property
+    def waits(self) -> list[tuple[str, float, float, datetime, tuple[str, ...]]]:
+        """Services whose callers waited or gave up: service, most waiting, gave up, when, citation."""
+        return [
+            (service, float(waiting or 0), float(timeouts or 0), worst_at, self.cite((source_id, line_no)))
+            for service, waiting, timeouts, worst_at, source_id, line_no in self.rows(
+                """
+                SELECT service, max(waiting), sum(timeouts),
+                       arg_max(sampled_at, (coalesce(waiting, 0), coalesce(timeouts, 0))),
+                       arg_max(source_id, (coalesce(waiting, 0), coalesce(timeouts, 0))),
+                       arg_max(line_no, (coalesce(waiting, 0), coalesce(timeouts, 0)))
+                FROM pool_pressure
+                WHERE sampled_at >= $since AND sampled_at < $until
+                GROUP BY service
+                HAVING coalesce(max(waiting), 0) > 0 OR coalesce(sum(timeouts), 0) > 0
+                ORDER BY sum(timeouts) DESC NULLS LAST, max(waiting) DESC
+                """
+            )
+        ]
+
+    @cached_property
+    def sustained_waits(self) -> dict[str, float]:
+        """Services whose callers were seen waiting without a break, and for how long at the longest, in seconds."""
+        return dict(
+            self.rows(
+                """
+                WITH marked AS (
+                  SELECT service, sampled_at, waiting > 0 AS is_waiting,
+                         sum((coalesce(waiting, 0) = 0)::INTEGER) OVER (PARTITION BY service ORDER BY sampled_at) AS breaks
+                  FROM pool_pressure
+                  WHERE waiting IS NOT NULL AND sampled_at >= $since AND sampled_at < $until
+                ),
+                stretch AS (
+                  SELECT service, breaks, epoch(max(sampled_at) - min(sampled_at)) AS seconds
+                  FROM marked
+                  WHERE is_waiting
+                  GROUP BY ALL
+                )
+                SELECT service, max(seconds)
+                FROM stretch
+                GROUP BY service
+                """
+            )
+        )
+
+    @cached_property
+    def crisis_age_s(self) -> float | None:
+        """Median age of the sessions in the first snapshots of the crisis, in seconds; None where not recorded."""
+        found = self.rows(
+            "SELECT median(age_s) FROM client_backend WHERE server = $server AND list_contains($moments, sampled_at)",
+            moments=self.crisis_snapshots[:3],
+        )
+        return float(found[0][0]) if found[0][0] is not None else None
+
+    @cached_property
+    def lock_waits_before(self) -> int:
+        """Waits for locks that the log tells of in the two minutes before the crisis and its first ten seconds."""
+        found = self.rows(
+            """
+            SELECT count(*)
+            FROM event
+            WHERE kind = 'lock_wait' AND event_at >= $from_at AND event_at <= $to_at
+            """,
+            from_at=self.crisis[0] - timedelta(minutes=2),
+            to_at=self.crisis[0] + timedelta(seconds=10),
+        )
+        return int(found[0][0])
+
+    @cached_property
+    def slots(self) -> int:
+        """The usable slots, or where unknown the most sessions seen; at least 1."""
+        return self.usable or (self.peak[0] if self.peak else 0) or 1
+
+    @cached_property
+    def filled_in_s(self) -> float | None:
+        """Seconds from when half of the usable slots were last free to the crisis; None when not seen."""
+        if not self.usable:
+            return None
+        found = self.rows(
+            """
+            SELECT max(known_at)
+            FROM occupancy
+            WHERE server = $server AND known_at >= $since AND known_at < $crisis_since AND in_use <= $usable / 2
+            """,
+            usable=self.usable,
+        )
+        return (self.crisis[0] - found[0][0]).total_seconds() if found[0][0] is not None else None
+
+    @cached_property
+    def pool_timeouts(self) -> int:
+        """Callers whose pool gave up: as the pools count them, else as their logs say."""
+        counted = sum(timeouts for _, _, timeouts, _, _ in self.waits)
+        logged = self.rows(
+            "SELECT count(*) FROM event WHERE kind = 'pool_timeout' AND event_at >= $since AND event_at < $until"
+        )
+        return int(max(counted, logged[0][0]))
+
+    @cached_property
+    def crisis(self) -> tuple[datetime, datetime]:
+        """From the first sign of saturation to the last; else the moment of worst waiting; else the fullest moment."""
+        if self.saturated:
+            return self.saturated[0][0], self.saturated[-1][1]
+        if self.refusals:
+            found = self.span.rows(
+                self.case,
+                "SELECT min(refused_at), max(refused_at) FROM refusal WHERE refused_at >= $since AND refused_at < $until",
+            )
+            return found[0][0], found[0][1]
+        if self.waits:
+            return self.waits[0][3], self.waits[0][3]
+        moment = (self.peak[1] if self.peak else None) or self.span.since
+        return moment, moment
+
+    @cached_property
+    def crisis_snapshots(self) -> list[datetime]:
+        """The snapshots that show the crisis: those in its first five minutes, else the last three before its end."""
+        reach = timedelta(seconds=max(self.interval_s, 1))
+        since, until = self.crisis
+        inside = self.rows(
+            """
+            SELECT sampled_at
+            FROM snapshot
+            WHERE server = $server AND sampled_at >= $from_at AND sampled_at <= $to_at
+            ORDER BY sampled_at
+            LIMIT 300
+            """,
+            from_at=since - reach,
+            to_at=min(until, since + timedelta(minutes=5)) + reach,
+        )
+        if not inside:
+            inside = self.rows(
+                """
+                SELECT sampled_at
+                FROM snapshot
+                WHERE server = $server AND sampled_at <= $to_at AND sampled_at >= $since
+                ORDER BY sampled_at DESC
+                LIMIT 3
+                """,
+                to_at=until,
+            )
+        return [sampled_at for (sampled_at,) in inside]
+
+    @cached_property
+    def calm_snapshots(self) -> list[datetime]:
+        """Snapshots of the calm before: the first half of the time before the crisis, at least three of them or none."""
+        half = self.span.since + (self.crisis[0] - self.span.since) / 2
+        found = self.rows(
+            """
+            SELECT sampled_at
+            FROM snapshot
+            WHERE server = $server AND sampled_at >= $since AND sampled_at < $half
+            ORDER BY sampled_at
+            LIMIT 2000
+            """,
+            half=half,
+        )
+        return [sampled_at for (sampled_at,) in found] if len(found) >= 3 else []
+
+    def use(self, snapshots: list[datetime], client: str | None = None) -> Use | None:
+        """Return how sessions were used on average over the given snapshots; None when there are none."""
+        if not snapshots:
+            return None
+        found = self.rows(
+            """
+            WITH summed AS (
+              SELECT sampled_at, sum(sessions) AS sessions, sum(active) AS active, sum(idle) AS idle,
+                     sum(idle_in_transaction) AS idle_in_transaction, sum(stale) AS stale,
+                     sum(lock_waiters) AS lock_waiters, min(source_id) AS source_id, min(line_no) AS line_no
+              FROM client_use
+              WHERE server = $server
+                AND list_contains($moments, sampled_at)
+                AND ($client IS NULL OR client = $client)
+              GROUP BY ALL
+            )
+            SELECT avg(sessions), avg(active), avg(idle), avg(idle_in_transaction), avg(stale), avg(lock_waiters),
+                   min(source_id), min(line_no), arg_max(source_id, sessions), arg_max(line_no, sessions)
+            FROM summed
+            """,
+            moments=snapshots,
+            client=client,
+        )[0]
+        if found[0] is None:
+            return None
+        citations = self.cite((found[6], found[7]), (found[8], found[9]))
+        sessions, active, idle, idle_in_transaction, stale, lock_waiters = map(float, found[:6])
+        return Use(sessions, active, idle, idle_in_transaction, stale, lock_waiters, citations)
+
+    @cached_property
+    def crisis_use(self) -> Use | None:
+        """How all sessions were used in the crisis."""
+        return self.use(self.crisis_snapshots)
+
+    @cached_property
+    def calm_use(self) -> Use | None:
+        """How all sessions were used in the calm before."""
+        return self.use(self.calm_snapshots)
+
+    @cached_property
+    def holders(self) -> list[tuple[str, float, tuple[str, ...]]]:
+        """Clients with their mean sessions in the crisis, most first, from snapshots, else from the log."""
+        if self.crisis_snapshots:
+            found = self.rows(
+                """
+                SELECT client, sum(sessions) / len($moments), min(source_id), min(line_no)
+                FROM client_use
+                WHERE server = $server AND list_contains($moments, sampled_at)
+                GROUP BY client
+                ORDER BY 2 DESC, 1
+                """,
+                moments=self.crisis_snapshots,
+            )
+        else:
+            found = self.rows(
+                """
+                SELECT client, arg_max(open_sessions, (changed_at, line_no)), arg_max(source_id, (changed_at, line_no)),
+                       arg_max(line_no, (changed_at, line_no))
+                FROM client_session_count
+                WHERE server = $server AND changed_at <= $crisis_since
+                GROUP BY client
+                HAVING arg_max(open_sessions, (changed_at, line_no)) > 0
+                ORDER BY 2 DESC, 1
+                """
+            )
+        return [
+            (client, float(sessions), self.cite((source_id, line_no))) for client, sessions, source_id, line_no in found
+        ]
+
+    def workers(self, service: str | None = None) -> tuple[float, float, tuple[str, ...]] | None:
+        """Return workers before the crisis (least in the calm half), workers in it (most), and where both stand.
+
+        Of one service, or of all added up; None when not in evidence.
+        """
+        found = self.rows(
+            """
+            WITH counted AS (
+              SELECT sampled_at, service, workers, source_id, line_no
+              FROM worker_count
+              WHERE ($service IS NULL OR service = $service)
+                AND sampled_at >= $since
+                AND sampled_at <= $to_at
+            ),
+            per_service AS (
+              SELECT
+                service,
+                coalesce(min(workers) FILTER (WHERE sampled_at <= $half), arg_min(workers, sampled_at)) AS workers_before,
+                max(workers) FILTER (WHERE sampled_at >= $half) AS workers_then,
+                arg_min(source_id, sampled_at) AS first_source,
+                arg_min(line_no, sampled_at) AS first_line,
+                arg_max(source_id, workers) AS most_source,
+                arg_max(line_no, workers) AS most_line
+              FROM counted
+              GROUP BY ALL
+            )
+            SELECT sum(workers_before), sum(coalesce(workers_then, workers_before)), min(first_source), min(first_line),
+                   min(most_source), min(most_line)
+            FROM per_service
+            """,
+            service=service,
+            half=self.span.since + (self.crisis[0] - self.span.since) / 2,
+            to_at=self.crisis[0] + timedelta(seconds=max(self.interval_s, 30)),
+        )[0]
+        if found[0] is None:
+            return None
+        return float(found[0]), float(found[1]), self.cite((found[2], found[3]), (found[4], found[5]))
+
+    def when(self, moment: datetime) -> str:
+        """Return a time as it stands in claims."""
+        return clock(moment)

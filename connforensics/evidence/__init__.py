@@ -1,0 +1,189 @@
+"""Files to rows: what a format is, what it is handed, and how a file finds its format.
+
+A *format* is a module in this folder with a docstring (what it is, how to obtain it), samples and a `FORMAT` value.
+Dropping the module in is all there is to do: `formats()` finds it, and the laws in tests/test_formats.py hold it to the
+same promises as every other one.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from connforensics.evidence.containers import Unpacked
+
+UNKNOWN_EXAMPLES = 20
+"""How many unrecognised lines of a source are kept as examples."""
+
+EXAMPLE_CHARACTERS = 500
+"""How much of such a line is kept."""
+
+CERTAIN_ENOUGH = 0.3
+"""Below this certainty a file is said to be unknown; judgement, held by the law that junk is not claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The lines of a source that identification looks at, without line ends.
+
+    `lines` are the first ones (up to 2,000), `middle` some of the middle where the file allows a jump; `name` is the
+    file's name, which may break a tie and decide nothing.
+    """
+
+    lines: tuple[str, ...]
+    middle: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a caller may tell the loader because the evidence does not: NULL means "find out"."""
+
+    log_line_prefix: str | None = None
+    timezone: str | None = None
+    server: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A piece of evidence and the rows it must give.
+
+    `rows` maps a table to its rows in line order; every row names the columns it pins (times as ISO text), and the
+    number of rows is exact. A table not named must stay empty.
+    """
+
+    text: str
+    rows: Mapping[str, Sequence[Mapping[str, object]]]
+    name: str = "sample.txt"
+    options: ReadOptions = ReadOptions()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What became of the lines of one source; the loader checks that it adds up."""
+
+    lines: int = 0
+    understood: int = 0
+    ignored: int = 0
+    unknown: int = 0
+    suspects: int = 0
+    examples: list[tuple[int, str]] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def assume(self, text: str) -> None:
+        """Record an assumption once."""
+        if text not in self.assumptions:
+            self.assumptions.append(text)
+
+    def example(self, line_no: int, text: str) -> None:
+        """Keep an unrecognised line as an example, while there is room."""
+        if len(self.examples) < UNKNOWN_EXAMPLES:
+            self.examples.append((line_no, text[:EXAMPLE_CHARACTERS]))
+
+    def saw(self, first_at: datetime | None, last_at: datetime | None) -> None:
+        """Widen the time range of the source by times found in it (naive UTC)."""
+        if first_at is not None and (self.first_at is None or first_at < self.first_at):
+            self.first_at = first_at
+        if last_at is not None and (self.last_at is None or last_at > self.last_at):
+            self.last_at = last_at
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a format's `read` is handed: the source, the open case inside the source's transaction, and the ledger.
+
+    A format sets `engine` and `version` when the evidence tells them.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    source_id: int
+    unpacked: Unpacked
+    head: Head
+    options: ReadOptions
+    ledger: Ledger = field(default_factory=Ledger)
+    engine: str | None = None
+    version: str | None = None
+    server: str | None = None
+
+    def slices(self) -> Iterator[pa.Table]:
+        """Yield the source in slices of bounded size: `line_no` BIGINT from 1, `text` VARCHAR without line end.
+
+        Counts `ledger.lines`. A line is what LF ends (CR before it belongs to the line end; a file without any LF
+        ends its lines with CR). Bytes that are not UTF-8 arrive as backslash escapes.
+        """
+        from connforensics.evidence.lines import slices
+
+        for table in slices(self.unpacked):
+            self.ledger.lines += table.num_rows
+            yield table
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield `(line_no, text)`: for small shapes only."""
+        for table in self.slices():
+            yield from zip(table.column("line_no").to_pylist(), table.column("text").to_pylist(), strict=True)
+
+    def insert(self, table: str, rows: pa.Table) -> int:
+        """Store `rows` by column name into a table of the case, with this source's id, server and engine; return how many."""
+        from connforensics.schema import BY_NAME
+
+        known = BY_NAME[table].column_names
+        given = {"source_id": str(self.source_id)}
+        for name, value in (("server", self.server), ("engine", self.engine)):
+            if name in known and name not in rows.column_names and value is not None:
+                given[name] = "'" + value.replace("'", "''") + "'"
+        columns = ", ".join(
+            f"{given[name]} AS {name}" if name in given else name if name in rows.column_names else f"NULL AS {name}"
+            for name in known
+        )
+        # A registered table would be kept until the transaction ends, and memory would grow with the file.
+        self.con.from_arrow(rows).project(columns).insert_into(table)
+        return int(rows.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way evidence is written.
+
+    `certainty` says how sure a head is its own (0 to 1; 1 is "nothing else can look like this"), `read` stores the
+    rows of a source and accounts for each of its lines in the ledger.
+    """
+
+    name: str
+    engine: str | None
+    tables: tuple[str, ...]
+    certainty: Callable[[Head], float]
+    read: Callable[[Reading], None]
+    samples: tuple[Sample, ...]
+
+
+@functools.cache
+def formats() -> Mapping[str, Format]:
+    """Return every format by name, from the modules of this folder that have one."""
+    found = {}
+    for module_info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{module_info.name}")
+        candidate = getattr(module, "FORMAT", None)
+        if isinstance(candidate, Format):
+            found[candidate.name] = candidate
+    return dict(sorted(found.items()))
+
+
+def identify(head: Head) -> list[tuple[Format, float]]:
+    """Return the formats that claim `head`, the surest first; empty when none is certain enough."""
+    claims = [(candidate, candidate.certainty(head)) for candidate in formats().values()]
+    return sorted(
+        ((candidate, certainty) for candidate, certainty in claims if certainty >= CERTAIN_ENOUGH),
+        key=lambda claim: (-claim[1], claim[0].name),
+    )

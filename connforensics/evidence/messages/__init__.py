@@ -1,0 +1,1 @@
+"""What a line says: one catalogue per emitter, used by every frame that emitter writes."""

@@ -1,0 +1,451 @@
+"""Snapshots of PostgreSQL's `pg_stat_activity`: who was connected, doing what, since when.
+
+Obtained with `\\copy (SELECT now() AS sampled_at, * FROM pg_stat_activity) TO 'activity.csv' CSV HEADER` once or in a
+loop, `psql --csv`, `psql -A`, or pasted from a terminal: aligned, expanded (`\\x`) or under `\\watch`. Any subset of the
+columns in any order, of versions 8.2 to 18, with or without a sample time. Settings shown in the same paste are read too.
+
+https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connforensics.evidence import Format, Head, Reading, Sample, postgres_settings, tables, times
+from connforensics.evidence.snapshots import NO_ID, Snapshots, part_untimed
+
+if TYPE_CHECKING:
+    import duckdb
+
+ALIASES: Final = {
+    "sampled_at": times.COLUMNS,
+    "server": ("server", "server_name", "node", "db_host", "db_instance", "instance"),
+    "backend_id": ("pid", "procpid", "backend_pid", "process_id", "backend_id"),
+    "user_name": ("usename", "user_name", "username", "user", "rolname", "role"),
+    "database_name": ("datname", "database_name", "dbname", "database", "db"),
+    "application_name": ("application_name", "app_name", "appname", "application", "app"),
+    "client_host": ("client_addr", "client_address", "client_ip", "client_host", "client", "remote_addr", "addr"),
+    "client_hostname": ("client_hostname",),
+    "client_port": ("client_port", "port"),
+    "backend_type": ("backend_type",),
+    "backend_start_at": ("backend_start", "backend_start_at", "backend_started"),
+    "xact_start_at": ("xact_start", "xact_start_at", "transaction_start"),
+    "query_start_at": ("query_start", "query_start_at"),
+    "state_change_at": ("state_change", "state_change_at", "state_changed"),
+    "state": ("state", "status"),
+    "wait_event_type": ("wait_event_type", "wait_type"),
+    "wait_event": ("wait_event",),
+    "waiting": ("waiting",),
+    "blocked_by": ("blocked_by", "pg_blocking_pids", "blocking_pids", "blocking_pid", "blockers", "blocked_by_pids"),
+    "query_id": ("query_id", "queryid"),
+    "query": ("query", "current_query", "query_text", "sql", "statement"),
+}  # fmt: skip
+
+KEEP: Final = frozenset(alias for known in ALIASES.values() for alias in known) | postgres_settings.KEEP
+
+OWN: Final = frozenset(
+    ("procpid", "usename", "usesysid", "datname", "backend_start", "xact_start", "query_start", "state_change", "backend_xid",
+     "backend_xmin", "wait_event_type", "backend_type", "current_query", "client_addr", "client_hostname", "leader_pid")
+)  # fmt: skip
+"""Names that few but pg_stat_activity use."""
+
+TELLING: Final = (
+    "state",
+    "user_name",
+    "query",
+    "backend_start_at",
+    "query_start_at",
+    "xact_start_at",
+    "state_change_at",
+)
+
+FOREIGN: Final = frozenset(
+    ("sent_lsn", "sent_location", "sync_state", "locktype", "received_lsn", "relid", "phase", "calls", "slot_name", "cpu",
+     "remote_pid", "info", "command", "hostgroup", "thread_id", "ppid", "args", "cmd")
+)  # fmt: skip
+"""Names of views and listings with process ids and states that are something else: pg_stat_replication, pg_locks,
+progress views, PgBouncer's SHOW SERVERS, processlists, `ps`."""
+
+STARTS: Final = ("backend_start_at", "xact_start_at", "query_start_at", "state_change_at")
+
+NAME_AHEAD_S: Final = 5
+"""A file's name may be this much older than what its rows say has happened: it is made before the query runs."""
+
+
+def accepts(names: Sequence[str]) -> bool:
+    """Tell whether a header is one of pg_stat_activity."""
+    present = frozenset(names)
+    if present & FOREIGN and not {"usename", "backend_start"} <= present - {"sent_lsn"}:
+        return False
+    if present & {"sent_lsn", "sent_location", "sync_state", "locktype", "received_lsn"}:
+        return False
+    found = tables.match(names, ALIASES)
+    own = len(present & OWN)
+    if "backend_id" in found:
+        return any(target in found for target in TELLING) and own + len(found) >= 4
+    return own >= 3 and any(target in found for target in TELLING)
+
+
+def certainty(head: Head) -> float:
+    """Return how sure a head is pg_stat_activity: its columns, and how well the rows fit them."""
+    layout = tables.find(head.lines, accepts)
+    if layout is None:
+        return 0.0
+    own = len(frozenset(layout.names) & OWN)
+    return min(0.99, 0.8 + 0.04 * own) * (0.4 + 0.6 * layout.fit)
+
+
+def read(reading: Reading) -> None:
+    """Store each row of a snapshot as a backend_sample, all rows of one snapshot at one instant."""
+    run = _Run(reading)
+    with tables.scratch(reading.options.timezone) as con:
+        for frame in tables.frames(reading, _accepts_any, KEEP):
+            if accepts(frame.names):
+                run.store(con, frame)
+            else:
+                postgres_settings.store(reading, con, frame)
+        run.finish()
+
+
+def _accepts_any(names: Sequence[str]) -> bool:
+    return accepts(names) or postgres_settings.accepts(names)
+
+
+@dataclass(slots=True)
+class _Run:
+    """The reading of one source: the snapshot still open, and what had to be assumed."""
+
+    reading: Reading
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    held: list[pa.Table] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    closed: int = 0
+    is_zone_checked: bool = False
+
+    def store(self, con: duckdb.DuckDBPyConnection, frame: tables.Frame) -> None:
+        found = tables.match(frame.names, ALIASES)
+        self._check_zone(frame, found)
+        has_time = "sampled_at" in found
+        rows = tables.select(con, frame.rows, _query(found))
+        zone = self.reading.options.timezone
+        for target in ("sampled_at", *STARTS):
+            if target in found:
+                whole = times.filled(rows[target], frame.rows[f"c{found[target]}"], zone)
+                rows = rows.set_column(rows.column_names.index(target), target, whole)
+        rows = rows.append_column("latest_at", pc.max_element_wise(*(rows[target] for target in STARTS)))
+        is_good = pa.chunked_array([np.ones(rows.num_rows, dtype=bool)])
+        for target in {"backend_id", "sampled_at"} & found.keys():
+            is_good = pc.and_(is_good, pc.is_valid(rows[target]))
+        if not pc.all(is_good).as_py():
+            tables.reject(self.reading.ledger, frame.rows.filter(pc.invert(is_good)))
+            rows = rows.filter(is_good)
+        if not rows.num_rows:
+            return
+        self.reading.ledger.understood += tables.lines_of(rows)
+        if not has_time:
+            told = pc.is_valid(rows["sampled_at"])
+            self._untimed(rows.filter(pc.invert(told)))
+            rows = rows.filter(told)
+            if rows.num_rows:
+                self.reading.ledger.assume(
+                    "the rows bear no sample time: the time written above each table is taken for it"
+                )
+        if rows.num_rows:
+            self._timed(rows)
+
+    def finish(self) -> None:
+        self._close()
+        if self.snapshots.doubles:
+            self.reading.ledger.assume(
+                f"{self.snapshots.doubles} rows repeat a backend of their snapshot (as a join does); each is counted once"
+            )
+
+    def _check_zone(self, frame: tables.Frame, found: dict[str, int]) -> None:
+        if self.is_zone_checked:
+            return
+        columns = [found[target] for target in ("sampled_at", *STARTS) if target in found]
+        values = [value for column in columns for value in frame.rows[f"c{column}"].slice(0, 200).to_pylist()]
+        values = [value for value in values if value]
+        self.is_zone_checked = bool(values)
+        if times.is_zoneless(values):
+            self.reading.ledger.assume(times.zone_assumed(self.reading.options.timezone))
+
+    def _timed(self, rows: pa.Table) -> None:
+        instants, kept = self.snapshots.assign(
+            rows["sampled_at"].cast(pa.int64()).to_numpy(), _ids(rows), rows["anew"].to_numpy()
+        )
+        rows = _with_time(rows, pa.array(instants, pa.timestamp("us")))
+        self._insert(rows if kept.all() else rows.filter(pa.array(kept)))
+
+    def _untimed(self, rows: pa.Table) -> None:
+        """Hold rows back until their snapshot is whole: only then is its lower bound known."""
+        if not rows.num_rows:
+            return
+        begins = np.flatnonzero(part_untimed(_ids(rows), rows["anew"].to_numpy(), self.seen))
+        edges = [0, *begins.tolist(), rows.num_rows]
+        for index, (left, right) in enumerate(itertools.pairwise(edges)):
+            if index:
+                self._close(is_last=False)
+            if right > left:
+                self.held.append(rows.slice(left, right - left))
+
+    def _close(self, *, is_last: bool = True) -> None:
+        if not self.held:
+            return
+        rows = pa.concat_tables(self.held)
+        self.held = []
+        self.closed += 1
+        is_sole = is_last and self.closed == 1
+        instant, assumption = self._dated(pc.max(rows["latest_at"]).as_py(), is_sole=is_sole)
+        self.reading.ledger.assume(assumption)
+        self._insert(_with_time(rows, pa.array([instant] * rows.num_rows, pa.timestamp("us"))))
+
+    def _dated(self, latest: datetime | None, *, is_sole: bool) -> tuple[datetime | None, str]:
+        """Return when a snapshot without a time was taken, and the sentence that says how that is known."""
+        named = times.in_name(self.reading.head.name, self.reading.options.timezone) if is_sole else None
+        if named is not None and (latest is None or (latest - named).total_seconds() <= NAME_AHEAD_S):
+            return named, f"the sample time {named:%Y-%m-%d %H:%M:%S} UTC is taken from the file's name"
+        if latest is None:
+            return None, "nothing tells when the snapshot was taken: it has no sample time"
+        if named is not None:
+            return latest, (
+                f"the time in the file's name, {named:%Y-%m-%d %H:%M:%S} UTC, is earlier than what the rows tell: "
+                "the latest start among the rows is taken as sample time, a lower bound"
+            )
+        return latest, (
+            "the rows bear no sample time: the latest start or state change among the rows of a snapshot is taken for it, "
+            "a lower bound"
+        )
+
+    def _insert(self, rows: pa.Table) -> None:
+        first, last = pc.min(rows["sampled_at"]).as_py(), pc.max(rows["sampled_at"]).as_py()
+        self.reading.ledger.saw(first, last)
+        self.reading.insert("backend_sample", rows.drop_columns(["lines", "anew", "latest_at"]))
+
+
+def _ids(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    filled: np.ndarray[tuple[int], np.dtype[np.int64]] = pc.fill_null(rows["backend_id"], NO_ID).to_numpy()
+    return filled
+
+
+def _with_time(rows: pa.Table, instants: pa.Array) -> pa.Table:
+    return rows.set_column(rows.column_names.index("sampled_at"), "sampled_at", instants)
+
+
+def _query(found: dict[str, int]) -> str:
+    """Return the SQL from a frame to typed rows: the columns present, and what the loader needs beside them."""
+
+    def text(target: str) -> str:
+        return tables.column(found.get(target))
+
+    def time(target: str) -> str:
+        return times.sql(f"c{found[target]}") if target in found else "CAST(NULL AS TIMESTAMP)"
+
+    host = text("client_host")
+    if "client_hostname" in found:
+        host = f"coalesce({host}, {text('client_hostname')})"
+    port = f"TRY_CAST({text('client_port')} AS INTEGER)"
+    query = text("query")
+    state = f"lower({text('state')})"
+    if "state" not in found and "query" in found:
+        # Until 9.1 the state stood in current_query.
+        state = f"""CASE
+          WHEN starts_with({query}, '<IDLE> in transaction (aborted)') THEN 'idle in transaction (aborted)'
+          WHEN starts_with({query}, '<IDLE> in transaction') THEN 'idle in transaction'
+          WHEN starts_with({query}, '<IDLE>') THEN 'idle'
+          WHEN starts_with({query}, '<') THEN NULL
+          WHEN {query} IS NOT NULL THEN 'active'
+        END"""
+    wait_type = text("wait_event_type")
+    if "waiting" in found and "wait_event_type" not in found:
+        # Until 9.5: waiting for a lock.
+        wait_type = f"CASE WHEN lower({text('waiting')}) IN ('t', 'true', '1', 'yes') THEN 'Lock' END"
+    server = f", {text('server')} AS server" if "server" in found else ""
+    return f"""
+    SELECT
+      line_no, lines, anew,
+      {time("sampled_at") if "sampled_at" in found else "CAST(CAST(told AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP)"} AS sampled_at,
+      TRY_CAST({text("backend_id")} AS BIGINT) AS backend_id,
+      {text("user_name")} AS user_name,
+      {text("database_name")} AS database_name,
+      {text("application_name")} AS application_name,
+      CASE
+        WHEN {port} = -1 AND {host} IS NULL THEN '[local]'
+        WHEN contains({host}, '/') THEN regexp_replace({host}, '/(32|128)$', '')
+        ELSE {host}
+      END AS client_host,
+      CASE WHEN {port} >= 0 THEN {port} END AS client_port,
+      {text("backend_type")} AS backend_type,
+      {time("backend_start_at")} AS backend_start_at,
+      {time("xact_start_at")} AS xact_start_at,
+      {time("query_start_at")} AS query_start_at,
+      {time("state_change_at")} AS state_change_at,
+      {state} AS state,
+      {wait_type} AS wait_event_type,
+      {text("wait_event")} AS wait_event,
+      nullif(regexp_replace({text("blocked_by")}, '[{{}}\\[\\] ]', '', 'g'), '') AS blocked_by,
+      {text("query_id")} AS query_id,
+      {query} AS query
+      {server}
+    FROM frame
+    """
+
+
+CSV = """\
+sampled_at,pid,usename,datname,application_name,client_addr,client_port,backend_start,xact_start,query_start,state_change,wait_event_type,wait_event,state,backend_type,query
+2026-11-21 03:12:00.100001+00,101,orders,shop,orders,10.0.0.5,40001,2026-11-21 02:00:00+00,,2026-11-21 03:11:50+00,2026-11-21 03:11:50.5+00,Client,ClientRead,idle,client backend,SELECT 1
+2026-11-21 03:12:00.100044+00,102,web,shop,,,-1,2026-11-21 02:30:00+00,2026-11-21 03:11:59+00,2026-11-21 03:11:59+00,2026-11-21 03:11:59+00,,,active,client backend,"SELECT a
+FROM ""b"" LIMIT 1"
+2026-11-21 03:12:00.100051+00,77,,,,,,2026-11-20 00:00:00+00,,,,Activity,AutoVacuumMain,,autovacuum launcher,
+sampled_at,pid,usename,datname,application_name,client_addr,client_port,backend_start,xact_start,query_start,state_change,wait_event_type,wait_event,state,backend_type,query
+2026-11-21 05:12:01.2+02,101,orders,shop,orders,10.0.0.5,40001,2026-11-21 02:00:00+00,,2026-11-21 03:11:50+00,2026-11-21 03:11:50.5+00,Client,ClientRead,idle,client backend,SELECT 1
+"""
+
+NAMED = """\
+pid;user;db;app;state;blocked_by;query_start
+7;web;shop;web-1;active;{5,6};2026-11-21 03:11:58
+5;web;shop;web-2;idle in transaction;{};2026-11-21 03:11:00
+"""
+
+ALIGNED = """\
+shop=# select now();
+              now
+-------------------------------
+ 2026-11-21 03:12:00.5+00
+(1 row)
+
+shop=# select pid, usename, state, wait_event, query from pg_stat_activity where datname is not null;
+ pid | usename | state  | wait_event |      query
+-----+---------+--------+------------+------------------
+ 101 | orders  | idle   | ClientRead | SELECT a || '|' +
+     |         |        |            | FROM b
+ 102 | web     | active |            | SELECT 2
+(2 строки)
+
+shop=# show max_connections;
+ max_connections
+-----------------
+ 100
+(1 row)
+"""
+
+WATCHED = """\
+Sat 21 Nov 2026 03:12:00 AM UTC (every 2s)
+
+  pid  | usename | state
+-------+---------+--------
+ 40516 | web     | idle
+(1 row)
+
+Sat 21 Nov 2026 03:12:02 AM UTC (every 2s)
+
+  pid  | usename | state
+-------+---------+--------
+ 40516 | web     | active
+(1 row)
+
+"""
+
+EXPANDED = """\
+-[ RECORD 1 ]----+------------------------------
+procpid          | 40516
+usename          | postgres
+client_addr      | 10.0.0.9/32
+client_port      | 57914
+query_start      | 2011-01-17 11:53:43.766623+01
+waiting          | t
+current_query    | UPDATE t +
+                 | SET a = 1
+-[ RECORD 2 ]----+------------------------------
+procpid          | 40570
+usename          | freedom
+client_addr      |
+client_port      | -1
+query_start      | 2011-01-17 11:51:30.213533+01
+waiting          | f
+current_query    | <IDLE> in transaction
+"""
+
+FORMAT = Format(
+    name="postgres_activity",
+    engine="postgres",
+    tables=("backend_sample", "setting"),
+    certainty=certainty,
+    read=read,
+    samples=(
+        Sample(
+            CSV,
+            {
+                "backend_sample": (
+                    {"line_no": 2, "sampled_at": "2026-11-21T03:12:00.100001", "backend_id": 101, "engine": "postgres",
+                     "user_name": "orders", "database_name": "shop", "application_name": "orders", "client_host": "10.0.0.5",
+                     "client_port": 40001, "backend_type": "client backend", "backend_start_at": "2026-11-21T02:00:00",
+                     "xact_start_at": None, "query_start_at": "2026-11-21T03:11:50",
+                     "state_change_at": "2026-11-21T03:11:50.500000", "state": "idle", "wait_event_type": "Client",
+                     "wait_event": "ClientRead", "query": "SELECT 1"},
+                    {"line_no": 3, "sampled_at": "2026-11-21T03:12:00.100001", "backend_id": 102, "client_host": "[local]",
+                     "client_port": None, "application_name": None, "state": "active", "query": 'SELECT a\nFROM "b" LIMIT 1'},
+                    {"line_no": 5, "sampled_at": "2026-11-21T03:12:00.100001", "backend_id": 77, "user_name": None,
+                     "client_host": None, "backend_type": "autovacuum launcher", "state": None, "query": None},
+                    {"line_no": 7, "sampled_at": "2026-11-21T03:12:01.200000", "backend_id": 101},
+                )
+            },
+            name="activity.csv",
+        ),
+        Sample(
+            NAMED,
+            {
+                "backend_sample": (
+                    {"line_no": 2, "sampled_at": "2026-11-21T03:12:00", "backend_id": 7, "user_name": "web",
+                     "database_name": "shop", "application_name": "web-1", "state": "active", "blocked_by": "5,6"},
+                    {"line_no": 3, "sampled_at": "2026-11-21T03:12:00", "backend_id": 5, "blocked_by": None,
+                     "state": "idle in transaction"},
+                )
+            },
+            name="activity-20261121T031200Z.csv",
+        ),
+        Sample(
+            ALIGNED,
+            {
+                "backend_sample": (
+                    {"line_no": 10, "sampled_at": "2026-11-21T03:12:00.500000", "backend_id": 101, "state": "idle",
+                     "query": "SELECT a || '|'\nFROM b"},
+                    {"line_no": 12, "sampled_at": "2026-11-21T03:12:00.500000", "backend_id": 102, "query": "SELECT 2"},
+                ),
+                "setting": ({"line_no": 18, "name": "max_connections", "value": "100"},),
+            },
+            name="psql.txt",
+        ),
+        Sample(
+            WATCHED,
+            {
+                "backend_sample": (
+                    {"line_no": 5, "sampled_at": "2026-11-21T03:12:00", "backend_id": 40516, "state": "idle"},
+                    {"line_no": 12, "sampled_at": "2026-11-21T03:12:02", "backend_id": 40516, "state": "active"},
+                )
+            },
+            name="watch.txt",
+        ),
+        Sample(
+            EXPANDED,
+            {
+                "backend_sample": (
+                    {"line_no": 1, "sampled_at": "2011-01-17T10:53:43.766623", "backend_id": 40516, "state": "active",
+                     "client_host": "10.0.0.9", "client_port": 57914, "wait_event_type": "Lock",
+                     "query": "UPDATE t\nSET a = 1"},
+                    {"line_no": 10, "sampled_at": "2011-01-17T10:53:43.766623", "backend_id": 40570, "client_host": "[local]",
+                     "state": "idle in transaction", "wait_event_type": None},
+                )
+            },
+            name="expanded.txt",
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,74 @@
+-- One row is one interval in which a kind of evidence was watching before and after, or elsewhere in the case, but not
+-- then. A silence is a gap when it is longer than three times the usual interval; with refusals in it, it is saturation.
+WITH watch AS (
+  SELECT 'snapshots' AS evidence, server, sampled_at AS seen_at FROM snapshot
+  UNION
+  SELECT 'pools', '', sampled_at FROM pool_pressure
+  UNION
+  SELECT 'workers', '', sampled_at FROM worker_count
+),
+stepped AS (
+  SELECT
+    evidence,
+    server,
+    seen_at,
+    lead(seen_at) OVER series AS next_at
+  FROM watch
+  WINDOW series AS (PARTITION BY evidence, server ORDER BY seen_at)
+),
+usual AS (
+  SELECT evidence, server, median(epoch(next_at - seen_at)) AS interval_s, min(seen_at) AS first_at, max(seen_at) AS last_at
+  FROM stepped
+  GROUP BY ALL
+),
+log_range AS (
+  SELECT 'log' AS evidence, coalesce(server, '') AS server, first_at, last_at
+  FROM source
+  WHERE is_server(engine)
+    AND format LIKE '%log%'
+    AND first_at IS NOT NULL
+),
+log_reach AS (
+  SELECT *, max(last_at) OVER (PARTITION BY server ORDER BY first_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered_until
+  FROM log_range
+),
+gap AS (
+  SELECT stepped.evidence, stepped.server, seen_at AS since_at, next_at AS until_at
+  FROM stepped
+  JOIN usual USING (evidence, server)
+  WHERE next_at IS NOT NULL
+    AND epoch(next_at - seen_at) > greatest(3 * interval_s, 2)
+  UNION ALL
+  SELECT evidence, server, covered_until, first_at FROM log_reach WHERE first_at > covered_until + INTERVAL 5 MINUTE
+  UNION ALL
+  SELECT evidence, server, case_range.first_at, usual.first_at
+  FROM usual, case_range
+  WHERE epoch(usual.first_at - case_range.first_at) > greatest(3 * coalesce(interval_s, 0), 2)
+  UNION ALL
+  SELECT evidence, server, usual.last_at, case_range.last_at
+  FROM usual, case_range
+  WHERE epoch(case_range.last_at - usual.last_at) > greatest(3 * coalesce(interval_s, 0), 2)
+  UNION ALL
+  SELECT 'log', server, case_range.first_at, min(log_range.first_at)
+  FROM log_range, case_range
+  GROUP BY server, case_range.first_at
+  HAVING epoch(min(log_range.first_at) - case_range.first_at) > 60
+  UNION ALL
+  SELECT 'log', server, max(log_range.last_at), case_range.last_at
+  FROM log_range, case_range
+  GROUP BY server, case_range.last_at
+  HAVING epoch(case_range.last_at - max(log_range.last_at)) > 60
+)
+SELECT
+  evidence,
+  gap.server,
+  since_at,
+  until_at,
+  epoch(until_at - since_at) AS seconds,
+  CASE WHEN count(refusal.refused_at) > 0 THEN 'saturated' ELSE 'not watched' END AS meaning,
+  count(refusal.refused_at) AS refusals
+FROM gap
+LEFT JOIN refusal
+  ON refusal.refused_at >= gap.since_at
+ AND refusal.refused_at < gap.until_at
+GROUP BY ALL

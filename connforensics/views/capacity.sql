@@ -1,0 +1,85 @@
+-- One row is one server: how many clients it can hold, and how that is known.
+-- usable_backends is what ordinary roles get: max_connections less superuser_reserved_connections (3 unless set) less
+-- reserved_connections (PostgreSQL 16 and newer, 0 unless set). Where no setting is in evidence but the server refused
+-- for want of a slot, the sessions open at the first such refusal are the inferred limit; otherwise it is unknown.
+WITH named AS (
+  SELECT
+    coalesce(server, '') AS server,
+    name,
+    arg_max(try_cast(value AS BIGINT), coalesce(valid_at, TIMESTAMP '1970-01-01')) AS value,
+    arg_max(source_id, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS source_id,
+    arg_max(line_no, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS line_no
+  FROM setting
+  WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
+    AND try_cast(value AS BIGINT) IS NOT NULL
+    AND coalesce(engine, 'postgres') NOT IN ('pgbouncer', 'proxysql')
+  GROUP BY ALL
+),
+configured AS (
+  SELECT
+    server,
+    max(value) FILTER (WHERE name = 'max_connections') AS max_backends,
+    max(value) FILTER (WHERE name = 'superuser_reserved_connections') AS superuser_reserved,
+    max(value) FILTER (WHERE name = 'reserved_connections') AS role_reserved,
+    max(source_id) FILTER (WHERE name = 'max_connections') AS source_id,
+    max(line_no) FILTER (WHERE name = 'max_connections') AS line_no
+  FROM named
+  GROUP BY ALL
+  HAVING max_backends IS NOT NULL
+),
+serving AS (
+  SELECT DISTINCT coalesce(server, '') AS server, coalesce(engine, 'postgres') AS engine FROM source
+  WHERE is_server(coalesce(engine, 'postgres'))
+    AND format <> 'unknown'
+),
+sole AS (
+  SELECT any_value(server) AS server
+  FROM serving
+  HAVING count(DISTINCT server) = 1
+),
+first_refusal AS (
+  SELECT server, min(refused_at) AS refused_at, arg_min(source_id, refused_at) AS source_id, arg_min(line_no, refused_at) AS line_no
+  FROM refusal
+  WHERE kind IN ('refused_full', 'refused_reserved')
+    AND seen_in = 'server log'
+  GROUP BY ALL
+),
+at_refusal AS (
+  SELECT
+    first_refusal.server,
+    first_refusal.source_id,
+    first_refusal.line_no,
+    greatest(
+      (
+        SELECT max(session_count.open_sessions)
+        FROM session_count
+        JOIN log_knows_ends AS log ON log.server = session_count.server AND log.has_openings AND log.has_ends
+        WHERE session_count.server = first_refusal.server
+      ),
+      (SELECT max(in_use) FROM snapshot WHERE snapshot.server = first_refusal.server)
+    ) AS in_use
+  FROM first_refusal
+)
+SELECT
+  server,
+  max_backends,
+  coalesce(superuser_reserved, CASE WHEN engine = 'postgres' THEN 3 ELSE 0 END) + coalesce(role_reserved, 0) AS reserved_backends,
+  max_backends - coalesce(superuser_reserved, CASE WHEN engine = 'postgres' THEN 3 ELSE 0 END) - coalesce(role_reserved, 0) AS usable_backends,
+  CASE
+    WHEN superuser_reserved IS NULL AND engine = 'postgres' THEN 'setting, superuser_reserved_connections assumed 3'
+    ELSE 'setting'
+  END AS basis,
+  source_id,
+  line_no
+FROM (
+  SELECT configured.* REPLACE (coalesce(nullif(configured.server, ''), sole.server, '') AS server),
+         coalesce((SELECT any_value(serving.engine) FROM serving WHERE serving.server = configured.server), 'postgres') AS engine
+  FROM configured
+  LEFT JOIN sole ON true
+)
+UNION ALL
+SELECT server, NULL, NULL, in_use, 'inferred from refusals', source_id, line_no
+FROM at_refusal
+WHERE in_use IS NOT NULL
+  AND server NOT IN (SELECT server FROM configured)
+  AND NOT EXISTS (SELECT 1 FROM configured WHERE configured.server = '')

@@ -1,0 +1,3 @@
+-- One row is one source: where its lines are cited from.
+SELECT source_id, path
+FROM source
