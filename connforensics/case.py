@@ -156,7 +156,8 @@ def connect(path: Path | str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise _open_error(path, str(error)) from error
     con.execute("SET TimeZone = 'UTC'")
-    con.execute("SET preserve_insertion_order = false")
+    with contextlib.suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is none to switch off
+        con.execute("SET enable_progress_bar = false")
     con.execute("SET lock_configuration = true")
     return con
 

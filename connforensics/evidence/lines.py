@@ -18,7 +18,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from connforensics.evidence.containers import Unpacked
 
-SLICE_BYTES = 32 << 20
+SLICE_BYTES = 128 << 20
 """Text handed to DuckDB at once: large enough for all cores, small enough to keep memory flat on any file."""
 
 BATCH_BYTES = 1 << 20

@@ -424,8 +424,7 @@ class _Reader:
         details = self._count(f"SELECT count(*) FROM typed_line WHERE number = {_FURTHER}")
         shown = {*groups, "sqlstate"} if self.is_verbose else {*groups}
         events = _event_sql(shown, self.zones, details > 0, self._unknowns(), digits)
-        # In order: row groups fill up one after the other, and the checkpoint need not write them again.
-        stored = self._count(f"INSERT INTO event BY NAME SELECT {extra}, * FROM ({events}) ORDER BY line_no")
+        stored = self._count(f"INSERT INTO event BY NAME SELECT {extra}, * FROM ({events})")
         if details:
             stored += self._count(
                 f"""
@@ -590,10 +589,7 @@ def _event_sql(
         WHEN {closed} AND pieces.a = '' THEN regexp_extract(message, {quoted(_CLOSED_WHOLE)}, {_PIECES})
         WHEN {authorized} THEN struct_update(pieces, c := substr(pieces.c, 19))
         ELSE pieces END"""
-    seconds = (
-        "TRY_CAST(split_part(pieces.a, ':', 1) AS BIGINT) * 3600 + TRY_CAST(split_part(pieces.a, ':', 2) AS BIGINT) * 60"
-        " + TRY_CAST(split_part(pieces.a, ':', 3) AS DOUBLE)"
-    )
+    seconds = "epoch(TRY_CAST(pieces.a AS INTERVAL))"
     pid = ["TRY_CAST(pid AS BIGINT)"] if "pid" in groups else []
     if "session_key" in groups and not pid:
         pid.append("TRY_CAST('0x' || split_part(session_key, '.', 2) AS BIGINT)")
