@@ -269,6 +269,10 @@ def main() -> None:
     """Run the command line; errors are two lines on stderr and the exit code of their class."""
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    sys.exit(_run(arguments, debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = app(args=arguments, prog_name="connforensics", standalone_mode=False)
     except ConnforensicsError as error:
@@ -277,23 +281,23 @@ def main() -> None:
         typer.echo(f"error: {error.what}", err=True)
         if error.hint:
             typer.echo(f"       {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except typer.Abort:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
+        return 0
     except Exception as error:
         if debug:
             raise
         show = getattr(error, "show", None)
         if show is not None:  # typer's own: an option or argument that is not there
             show()
-            sys.exit(2)
+            return 2
         typer.echo(f"error: a defect of connforensics: {type(error).__name__}: {_one_line(str(error))}", err=True)
         typer.echo("       Run it again with --debug and report what it prints.", err=True)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _case_of(paths: list[Path], out: Path, prefix: str, timezone: str, server: str) -> Path:

@@ -18,7 +18,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from connforensics.evidence.containers import Unpacked
 
-SLICE_BYTES = 128 << 20
+SLICE_BYTES = 96 << 20
 """Text handed to DuckDB at once: large enough for all cores, small enough to keep memory flat on any file."""
 
 BATCH_BYTES = 1 << 20
@@ -30,6 +30,21 @@ SUSPECT = r"(?i)\b(connections?|clients?|max_connections|slots?|disconnection)\b
 _INLINE_BYTES = 12
 """A text this short stands in its view, a longer one in the block
 (https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout)."""
+
+
+class CurrentSlice:
+    """What a connection is given to read once and for all while `table` changes.
+
+    DuckDB keeps every table that is registered inside a transaction until the transaction ends: registered one by one,
+    the slices of a log would all stay in memory.
+    """
+
+    def __init__(self) -> None:
+        self.table = pa.table({"line_no": pa.array([], pa.int64()), "text": pa.array([], pa.string_view())})
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the current slice as an Arrow stream."""
+        return self.table.__arrow_c_stream__(requested_schema)
 
 
 def slices(unpacked: Unpacked, slice_bytes: int = SLICE_BYTES) -> Iterator[pa.Table]:
