@@ -38,8 +38,8 @@ $(LAB): $(VENV)/.ready tests/lab/install.py
 
 lab: $(LAB) ## the real servers and the browser that tests use, where they may be installed
 
-report: setup ## the post-mortem of a bundled real incident (INCIDENT=folder OUT=folder)
-	@$(BIN)/connforensics report $(INCIDENT) -o $(OUT)
+report: setup ## the post-mortem of a bundled real incident (INCIDENT=data/NAME OUT=folder)
+	@$(BIN)/connforensics report $(INCIDENT)/evidence -o $(OUT)
 
 test: setup lab ## all tests
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)

@@ -32,6 +32,9 @@ DECIDED_DB: Final = 10.0
 """A cause is named from here on (ten times as probable as not), if it also has weak support or better against its best
 rival; else the verdict is `undetermined`."""
 
+CROWD: Final = 10
+"""Without a limit, a log or a waiting caller, fewer sessions than this are not taken for an incident (judgement)."""
+
 CALM_DB: Final = 8.0
 """What headroom throughout is worth by itself, without a log that would show refusals by a quota: `none` with weak
 support (judgement)."""
@@ -156,7 +159,7 @@ def weigh(case: Case, window: Window | None = None) -> Verdict:
         calm_db, reasons = _calm(scene)
         if calm_db >= CALM_DB:
             cause, confidence = "none", words(calm_db)
-        elif top.weight_db >= 2 * DECIDED_DB and not scene.usable:
+        elif top.weight_db >= 2 * DECIDED_DB and not scene.usable and scene.peak and scene.peak[0] >= CROWD:
             cause, confidence = top.cause, words(margin)
         else:
             cause, confidence = "undetermined", "no support"
@@ -291,7 +294,9 @@ def _paragraph(scene: Scene, verdict: Verdict, margin: float, calm: list[str]) -
             if scene.usable and not scene.limit_basis.startswith("inferred")
             else ""
         )
-        sentences.append(f"At most {plural(in_use, 'session')}{of} were open at once, at {clock(at)}.")
+        sentences.append(
+            f"At most {plural(in_use, 'session')}{of} {'was' if in_use == 1 else 'were'} open at once, at {clock(at)}."
+        )
     refused = sum(scene.refusals.values())
     if refused:
         sentences.append(
