@@ -273,6 +273,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
+    """Return the exit code; an error is gone when this returns, and with it the connection its traceback holds open."""
     try:
         code = app(args=arguments, prog_name="connforensics", standalone_mode=False)
     except ConnforensicsError as error:

@@ -18,7 +18,7 @@ from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
 from connforensics.evidence import Format, Head, Ledger, Reading, ReadOptions, formats, identify
 from connforensics.evidence.containers import Unpacked, sha256, unpack
-from connforensics.evidence.lines import SUSPECT, CurrentSlice, slices
+from connforensics.evidence.lines import SUSPECT, slices
 
 if TYPE_CHECKING:
     import duckdb
@@ -167,17 +167,13 @@ def _head(unpacked: Unpacked, name: str) -> Head:
 
 def _count_unknown(reading: Reading) -> None:
     ledger = reading.ledger
-    current = CurrentSlice()
-    reading.con.register("unread", current)
-    for table in reading.slices():
-        current.table = table
+    for table in reading.scan("unread"):
         ledger.unknown += table.num_rows
         found = reading.con.execute("SELECT count(*) FROM unread WHERE regexp_matches(text, ?)", [SUSPECT]).fetchall()
         ledger.suspects += found[0][0]
         head = table.slice(0, 20)
         for line_no, text in zip(head["line_no"].to_pylist(), head["text"].to_pylist(), strict=True):
             ledger.example(line_no, text)
-    reading.con.unregister("unread")
 
 
 def _settle(ledger: Ledger) -> None:

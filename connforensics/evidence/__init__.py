@@ -129,6 +129,16 @@ class Reading:
             self.ledger.lines += table.num_rows
             yield table
 
+    def scan(self, name: str) -> Iterator[pa.Table]:
+        """Yield the source's slices as `slices` does, each readable in SQL as the relation `name` until the next."""
+        from connforensics.evidence.lines import CurrentSlice
+
+        current = CurrentSlice()
+        self.con.register(name, current)
+        for current.table in self.slices():
+            yield current.table
+        self.con.unregister(name)
+
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield `(line_no, text)`: for small shapes only."""
         for table in self.slices():

@@ -22,7 +22,7 @@ from typing import Final
 
 from connforensics.evidence import UNKNOWN_EXAMPLES, Format, Head, Reading
 from connforensics.evidence import log_line_prefix as prefixes
-from connforensics.evidence.lines import SUSPECT, CurrentSlice
+from connforensics.evidence.lines import SUSPECT
 from connforensics.evidence.log_line_prefix import Escape, Prefix, Told
 from connforensics.evidence.messages import postgres as messages
 from connforensics.evidence.postgres_log_samples import SAMPLES
@@ -234,11 +234,8 @@ class _Reader:
 
     def read(self) -> None:
         con = self.reading.con
-        current = CurrentSlice()
-        con.register("slice", current)
-        for current.table in self.reading.slices():
-            self._slice(current.table.num_rows)
-        con.unregister("slice")
+        for table in self.reading.scan("slice"):
+            self._slice(table.num_rows)
         found = con.execute(
             """
             SELECT detail
