@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import lzma
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,9 @@ MAX_NESTING = 3
 
 READ_BYTES = 1 << 20
 
+BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
+"""What the unpackers raise at a stream that ends early or is corrupt."""
+
 
 @dataclass(slots=True)
 class Unpacked:
@@ -54,7 +59,7 @@ class Unpacked:
             while True:
                 try:
                     block = read(READ_BYTES)
-                except (EOFError, OSError, ValueError) as error:
+                except BROKEN as error:
                     if not self.containers:
                         raise EvidenceError(f"{self.path}: {error}", "Check the disk and the permissions.") from error
                     self.is_truncated = True
@@ -84,7 +89,7 @@ def unpack(path: Path) -> Unpacked:
             with _peel(path, containers) as stream:
                 try:
                     start = stream.read(8)
-                except (EOFError, OSError, ValueError):
+                except BROKEN:
                     if not containers:
                         raise
                     return Unpacked(path, containers, is_truncated=True)
@@ -122,8 +127,6 @@ def _bz2(stream: BinaryIO) -> BinaryIO:
 
 
 def _xz(stream: BinaryIO) -> BinaryIO:
-    import lzma
-
     return cast(BinaryIO, lzma.LZMAFile(stream))
 
 
