@@ -208,34 +208,39 @@ def test_a_table_of_something_else_is_nobodys(names: list[str], rows: int) -> No
     assert not identify(Head(tuple(lines)))
 
 
-FRAMES = {"postgres": ("postgres_log", "2026-11-21 03:12:00.000 UTC [{number}] {sample}\n")}
-"""For each message catalogue a format that frames it, and a line of that format."""
+FRAMED = [
+    pytest.param(one, number, id=f"{one.name}-{number}")
+    for one in formats().values()
+    for number, _ in enumerate(one.frames)
+]
+"""Every way a format of this project frames the messages of its catalogue."""
 
 
-def catalogues() -> list[tuple[str, object]]:
+def test_every_catalogue_is_framed_by_some_format() -> None:
     package = importlib.import_module("connforensics.evidence.messages")
-    return [
-        (info.name, entry)
+    catalogues = {
+        info.name: module.CATALOGUE
         for info in pkgutil.iter_modules(package.__path__)
-        for entry in getattr(importlib.import_module(f"{package.__name__}.{info.name}"), "CATALOGUE", ())
-    ]
+        if hasattr(module := importlib.import_module(f"{package.__name__}.{info.name}"), "CATALOGUE")
+    }
+    framed = [one.catalogue for one in formats().values() if one.frames]
+    unframed = [name for name, entries in catalogues.items() if not any(set(entries) <= set(one) for one in framed)]
+    assert not unframed
 
 
-def test_every_catalogue_has_a_frame() -> None:
-    assert {name for name, _ in catalogues()} == set(FRAMES)
-
-
-@pytest.mark.parametrize("name", FRAMES)
-def test_every_text_of_a_catalogue_is_recognised_in_its_frame(name: str, tmp_path: Path) -> None:
-    framed, line = FRAMES[name]
-    entries = [entry for emitter, entry in catalogues() if emitter == name]
-    content = "".join(line.format(number=number, sample=entry.sample) for number, entry in enumerate(entries, 1))
-    found = read(content, tmp_path, options=ReadOptions(format=framed))
+@pytest.mark.parametrize(("framed", "frame"), FRAMED)
+def test_every_text_of_a_catalogue_is_recognised_in_its_frame(framed: Format, frame: int, tmp_path: Path) -> None:
+    lines: list[str] = []
+    begins = []
+    for number, entry in enumerate(framed.catalogue, 1):
+        begins.append(len(lines) + 1)
+        lines += framed.frames[frame](entry.sample, number).split("\n")
+    found = read("\n".join(lines) + "\n", tmp_path, options=ReadOptions(format=framed.name))
     told = {row["line_no"]: (row["kind"], row["reason"]) for row in found.rows["event"]}
     missed = {
-        entry.sample: told.get(number)
-        for number, entry in enumerate(entries, 1)
-        if told.get(number, (None, None))[0] != entry.kind
-        or (entry.reason is not None and told[number][1] != entry.reason)
+        entry.sample: told.get(begin)
+        for begin, entry in zip(begins, framed.catalogue, strict=True)
+        if told.get(begin, (None, None))[0] != entry.kind
+        or (entry.reason is not None and told[begin][1] != entry.reason)
     }
     assert not missed

@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,6 +116,8 @@ class Reading:
     engine: str | None = None
     version: str | None = None
     server: str | None = None
+    has_received_at: bool = False
+    """Whether slices have `received_at` TIMESTAMP: when the wrapper says a line was taken in (naive UTC)."""
 
     def slices(self) -> Iterator[pa.Table]:
         """Yield the source in slices of bounded size: `line_no` BIGINT from 1, `text` VARCHAR without line end.
@@ -162,12 +164,30 @@ class Reading:
         return int(rows.num_rows)
 
 
+class Entry(Protocol):
+    """One text of a catalogue of messages."""
+
+    @property
+    def kind(self) -> str | None:
+        """The event kind it is typed as; None where it tells nothing about connections."""
+
+    @property
+    def reason(self) -> str | None:
+        """The reason, where the text fixes one."""
+
+    @property
+    def sample(self) -> str:
+        """The text as a program really wrote it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One way evidence is written.
 
     `certainty` says how sure a head is its own (0 to 1; 1 is "nothing else can look like this"), `read` stores the
-    rows of a source and accounts for each of its lines in the ledger.
+    rows of a source and accounts for each of its lines in the ledger. A log shows the `catalogue` of messages it types
+    (entries with `kind`, `reason` and `sample`) and how it `frames` one: functions from a sample and a running number
+    to the lines as written, without the last line end.
     """
 
     name: str
@@ -176,6 +196,8 @@ class Format:
     certainty: Callable[[Head], float]
     read: Callable[[Reading], None]
     samples: tuple[Sample, ...]
+    catalogue: Sequence[Entry] = ()
+    frames: tuple[Callable[[str, int], str], ...] = ()
 
 
 @functools.cache

@@ -682,4 +682,13 @@ def _event_sql(
         """
 
 
-FORMAT = Format("postgres_log", "postgres", ("event",), certainty, read, SAMPLES)
+FORMAT = Format(
+    "postgres_log",
+    "postgres",
+    ("event",),
+    certainty,
+    read,
+    SAMPLES,
+    messages.CATALOGUE,
+    (lambda sample, number: f"2026-11-21 03:12:00.000 UTC [{number}] {sample}",),
+)

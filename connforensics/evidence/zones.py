@@ -133,6 +133,21 @@ class Zones:
         arms = " ".join(f"WHEN '{zone}' THEN {value}" for zone, value in values.items())
         return f"CASE {zone_sql(stamp)} {arms} END"
 
+    def moment_sql(self, date: str, clock: str, fraction: str, zone: str) -> str:
+        """Return SQL for the UTC time of one whose parts are expressions, NULL where it is none or the zone was not added."""
+        local = (
+            f"TRY_CAST(translate({date}, '/.', '--') || ' ' || {clock}"
+            f" || CASE WHEN {fraction} <> '' THEN '.' || left({fraction}, 6) ELSE '' END AS TIMESTAMP)"
+        )
+        arms = []
+        for spelling, meaning in self._meanings.items():
+            if isinstance(meaning, str):
+                value = f"make_timestamp(epoch_us(timezone('{meaning}', {local})))"
+            else:
+                value = local if meaning == 0 else f"{local} - INTERVAL ({meaning}) SECOND"
+            arms.append(f"WHEN '{spelling.replace(chr(39), chr(39) * 2)}' THEN {value}")
+        return f"CASE {zone} {' '.join(arms)} END" if arms else "CAST(NULL AS TIMESTAMP)"
+
     def utc(self, stamp: str, zone: str) -> datetime | None:
         """Return the UTC time of a written time, None where it is none."""
         self.add(zone, stamp)
