@@ -56,6 +56,7 @@ lock: $(VENV)/.made ## resolve pyproject.toml into requirements.lock
 
 bench: setup lab ## speed, as ratios in one run
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.recorder
 
 clean: ## remove what was set up and made
 	rm -rf $(VENV) report build dist

@@ -151,6 +151,7 @@ def connect(path: Path | str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "memory_limit": MEMORY_LIMIT,
+                "max_vacuum_tasks": "0",
             },
         )
     except duckdb.Error as error:

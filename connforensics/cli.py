@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from connforensics.cli_record import app as recorder
 from connforensics.errors import ConnforensicsError, NotUnderstoodError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(recorder)
 
 CasePath = Annotated[Path, typer.Argument(metavar="CASE", help="a case file made by `connforensics ingest`")]
 Since = Annotated[
@@ -101,11 +104,53 @@ def ingest(
 
 
 @app.command()
+def identify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="files and folders of evidence")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what each file is and why; for an unknown one, how far the nearest formats got along its lines."""
+    from connforensics.identification import identified
+
+    told = []
+    for each in identified(paths):
+        if as_json:
+            told.append(each.as_json())
+            continue
+        packed = (
+            f" ({', '.join(filter(None, [each.container, each.wrapper]))})" if each.container or each.wrapper else ""
+        )
+        typer.echo(f"{each.path}{packed}: {each.why}")
+        for name, certainty in each.rivals:
+            typer.echo(f"  rival: {name} with certainty {certainty:.2f}")
+        for near in each.nearest:
+            typer.echo(f"  nearest: {near.format}, line {near.line_no}")
+            for line in near.pointed().split("\n"):
+                typer.echo(f"    {line}")
+    if as_json:
+        _print_json(told)
+
+
+@app.command()
+def annotate(
+    case: CasePath,
+    time: Annotated[
+        str, typer.Argument(metavar="TIME", help="when it happened (ISO-8601; UTC unless it says otherwise)")
+    ],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="what happened, in a sentence")],
+    timezone: Zone = "",
+) -> None:
+    """Note a deploy, an alert or a mitigation in a case: timeline and report show it."""
+    from connforensics.annotate import annotate as note
+
+    note(case, time, text, timezone or None)
+
+
+@app.command()
 def coverage(case: CasePath, since: Since = "", until: Until = "", as_json: AsJson = False) -> None:
     """What do we have, how much of it was understood, and when was nobody looking?"""
     from connforensics import Window, open_case
     from connforensics.analyses import ask
-    from connforensics.analyses.coverage import is_well_understood, ledger
+    from connforensics.analyses.coverage import is_well_understood, ledger, unanswerable
 
     window = Window.parse(since, until)
     with open_case(case) as opened:
@@ -122,6 +167,8 @@ def coverage(case: CasePath, since: Since = "", until: Until = "", as_json: AsJs
             typer.echo(answer.headline)
             _print_table(spots.table)
             typer.echo(spots.headline)
+            for question in unanswerable(opened):
+                typer.echo(f"cannot be told: {question}")
             for path, line_no, text in opened.rows(
                 "SELECT path, line_no, text FROM unknown_line JOIN place USING (source_id) ORDER BY source_id, line_no LIMIT 10"
             ):

@@ -7,18 +7,20 @@ twice is stored once (by SHA-256); two overlapping rotations do not double event
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
-from connforensics.evidence import Format, Head, Ledger, Reading, ReadOptions, formats, identify
+from connforensics.evidence import UNKNOWN_EXAMPLES, Head, Ledger, Reading, ReadOptions, archives, formats
 from connforensics.evidence.containers import Unpacked, sha256, unpack
 from connforensics.evidence.lines import SUSPECT, slices
+from connforensics.evidence.recognition import Part, Recognition, by_stream, recognise, recognise_as
+from connforensics.evidence.unwrapping import Wrapping
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 HEAD_LINES = 2000
 HEAD_BYTES = 1 << 20
 MIDDLE_LINES = 500
+HEAD_LINE_CHARACTERS = 64 << 10
+STREAM_HEAD_LINES = 300
 
 Outcome = Literal["ingested", "already there", "unknown", "empty", "unreadable"]
 
@@ -59,14 +63,14 @@ def ingest(
     if options.format is not None and options.format not in formats():
         raise UsageError(f"unknown format {options.format!r}", f"Known: {', '.join(formats())}.")
     case_path = Path(case_path)
-    files = list(_files(paths, case_path))
+    files = list(evidence_files(paths, case_path))
     con = create_or_open(case_path)
-    outcomes = []
+    outcomes: list[Ingested] = []
     try:
         for path, shown in files:
             if progress is not None:
                 progress(shown)
-            outcomes.append(_ingest_file(con, case_path, path, shown, options))
+            outcomes += _ingest_path(con, case_path, path, shown, options)
         with storage_errors(case_path):
             con.execute("CHECKPOINT")
     finally:
@@ -74,9 +78,43 @@ def ingest(
     return outcomes
 
 
-def _files(paths: Iterable[Path | str], case_path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file below `paths` with the name it is cited by; the case file itself is not evidence."""
-    own = {case_path.resolve(), Path(f"{case_path}.wal").resolve()}
+def _ingest_path(
+    con: duckdb.DuckDBPyConnection, case_path: Path, path: Path, shown: str, options: ReadOptions
+) -> Iterator[Ingested]:
+    """Ingest a file, or every file of an archive."""
+    try:
+        archive = archives.kind(path)
+    except (OSError, EvidenceError) as error:
+        yield Ingested(shown, "unreadable", why=reason(path, error))
+        return
+    if archive is None:
+        yield _ingest_file(con, case_path, path, shown, options)
+        return
+    is_empty = True
+    for member in archives.members(path, archive):
+        is_empty = False
+        inner = f"{shown}/{member.name}".rstrip("/")
+        if member.path is None:
+            yield Ingested(inner, "unreadable", why=member.why)
+        elif archives.kind(member.path) is not None:
+            yield Ingested(inner, "unreadable", why="an archive in an archive: unpack it by hand")
+        else:
+            yield _ingest_file(con, case_path, member.path, inner, options)
+    if is_empty:
+        yield Ingested(shown, "empty", why="an archive without files")
+
+
+def reason(path: Path, error: OSError | EvidenceError) -> str:
+    """Return why a file could not be read, in words."""
+    return error.what if isinstance(error, EvidenceError) else f"{path}: {error.strerror or error}"
+
+
+def evidence_files(paths: Iterable[Path | str], case_path: Path | None = None) -> Iterator[tuple[Path, str]]:
+    """Yield every file below `paths` with the name it is cited by; the case file itself is not evidence.
+
+    Raises EvidenceError when a path does not exist or a folder is empty.
+    """
+    own = {case_path.resolve(), Path(f"{case_path}.wal").resolve()} if case_path else set()
     seen: set[Path] = set()
     for given in map(Path, paths):
         if not given.exists():
@@ -112,57 +150,196 @@ def _ingest_file(
 ) -> Ingested:
     try:
         with ThreadPoolExecutor(1) as hashing:
-            hashed = hashing.submit(sha256, path)
-            unpacked = unpack(path)
-            head = _head(unpacked, path.name)
-            claims = [(formats()[options.format], 1.0)] if options.format is not None else identify(head)
+            size = path.stat().st_size
+            hashed = hashing.submit(sha256, path, size)
+            unpacked = unpack(path, size)
+            head, is_whole = head_of(unpacked, Path(shown).name)
+            until = _latest(con, path)
+            if options.format is not None:
+                chosen = formats()[options.format]
+                found = recognise_as(chosen, head)
+            else:
+                found = recognise(head, is_whole=is_whole)
+            wrapping = Wrapping(found.layers, options.timezone, until) if found.layers else None
+            if wrapping is not None and any(part.streams for part in found.parts) and not is_whole:
+                found = replace(found, parts=by_stream(_stream_heads(unpacked, wrapping, head.name)))
             digest = hashed.result()
     except (OSError, EvidenceError) as error:
-        why = error.what if isinstance(error, EvidenceError) else f"{path}: {error.strerror or error}"
-        return Ingested(shown, "unreadable", why=why)
+        return Ingested(shown, "unreadable", why=reason(path, error))
     if con.execute("SELECT 1 FROM source WHERE sha256 = ?", [digest]).fetchall():
         return Ingested(shown, "already there", why="a source with the same SHA-256 is in the case")
-    chosen, certainty = claims[0] if claims else (None, 0.0)
     source_id = con.execute("SELECT coalesce(max(source_id), 0) + 1 FROM source").fetchall()[0][0]
-    reading = Reading(
-        con,
-        source_id,
-        unpacked,
-        head,
-        options,
-        engine=chosen.engine if chosen else None,
-        server=options.server,
-    )
-    with storage_errors(case_path):
-        con.execute("BEGIN")
-        try:
-            if chosen is None:
-                _count_unknown(reading)
-            else:
-                chosen.read(reading)
-            ledger = reading.ledger
-            _settle(ledger)
-            duplicates = _drop_doubles(con, source_id)
-            _store_source(reading, shown, path, digest, chosen, certainty, duplicates)
-            con.execute("COMMIT")
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
-    outcome: Outcome = "ingested" if chosen else ("unknown" if ledger.lines else "empty")
-    why = "" if chosen else ("no format recognises it" if ledger.lines else "it holds no line")
+    source = Reading(con, source_id, unpacked, head, options, server=options.server, wrapping=wrapping)
+    try:
+        with storage_errors(case_path):
+            con.execute("BEGIN")
+            try:
+                _read_parts(source, found)
+                ledger = source.ledger
+                if unpacked.is_guessed:
+                    ledger.assume(f"bytes that are not UTF-8 were read as {unpacked.encoding}, a guess")
+                tables = {table for part in found.parts if part.format for table in part.format.tables}
+                duplicates = _drop_doubles(con, source_id, ledger, tables, _named(found))
+                _store_source(source, shown, path, digest, found, duplicates)
+                con.execute("COMMIT")
+            except BaseException:
+                con.execute("ROLLBACK")
+                raise
+    except EvidenceError as error:
+        return Ingested(shown, "unreadable", why=reason(path, error))
+    outcome: Outcome = "ingested" if found.parts else ("unknown" if ledger.lines else "empty")
+    why = "" if found.parts else ("no format recognises it" if ledger.lines else "it holds no line")
     if unpacked.is_truncated:
         why = f"{'; '.join(filter(None, [why, 'the packed file ends before its end mark']))}"
     return Ingested(
-        shown, outcome, chosen.name if chosen else None, ledger.lines, ledger.understood, ledger.unknown, why
+        shown, outcome, _named(found) if found.parts else None, ledger.lines, ledger.understood, ledger.unknown, why
     )
 
 
-def _head(unpacked: Unpacked, name: str) -> Head:
-    lines: list[str] = []
-    for table in slices(Unpacked(unpacked.path, unpacked.containers, unpacked.encoding), HEAD_BYTES):
-        lines = table.column("text").slice(0, HEAD_LINES).to_pylist()
-        break
-    return Head(tuple(lines), name=name)
+def _read_parts(source: Reading, found: Recognition) -> None:
+    """Read every part of a source and what is left of it; the ledger of `source` is the sum of theirs."""
+    parts = found.parts or (Part(None, 0.0),)
+    for part in parts:
+        reading = Reading(
+            source.con,
+            source.source_id,
+            source.unpacked,
+            part.head if part.format else source.head,
+            source.options,
+            engine=part.format.engine if part.format else None,
+            server=source.options.server or part.server,
+            wrapping=source.wrapping,
+            streams=part.streams,
+            ranges=part.ranges,
+        )
+        if part.format is None:
+            _count_unknown(reading)
+        else:
+            part.format.read(reading)
+            _fill_in(reading)
+        reading.ledger.lines -= reading.blanked
+        reading.ledger.ignored -= reading.blanked
+        _settle(reading.ledger)
+        source.ledger.add(reading.ledger, of=part.server)
+        if part is parts[0]:
+            source.engine, source.version, source.server = reading.engine, reading.version, reading.server
+        elif reading.engine != source.engine:
+            source.engine = source.version = None
+    if any(part.streams or part.ranges for part in parts):
+        _count_rest(source, parts)
+
+
+def _fill_in(reading: Reading) -> None:
+    """Give events what their lines do not tell and the wrapper does: the time it took them in, PostgreSQL's process."""
+    if reading.wrapping is None:
+        return
+    con = reading.con
+    lacking = "source_id = ? AND (event_at IS NULL OR (backend_id IS NULL AND engine = 'postgres'))"
+    if not con.execute(f"SELECT 1 FROM event WHERE {lacking} LIMIT 1", [reading.source_id]).fetchall():
+        return
+    for _ in replace(reading, ledger=Ledger()).scan("wrapped_line"):
+        con.execute(
+            f"""
+            UPDATE event
+            SET event_at = coalesce(event_at, wrapped_line.received_at),
+                backend_id = CASE WHEN engine = 'postgres' THEN coalesce(backend_id, TRY_CAST(sender AS BIGINT)) ELSE backend_id END
+            FROM wrapped_line
+            WHERE event.line_no = wrapped_line.line_no
+              AND {lacking}
+            """,
+            [reading.source_id],
+        )
+    [(first_at, last_at)] = con.execute(
+        "SELECT min(event_at), max(event_at) FROM event WHERE source_id = ?", [reading.source_id]
+    ).fetchall()
+    reading.ledger.saw(first_at, last_at)
+
+
+def _count_rest(source: Reading, parts: Sequence[Part]) -> None:
+    """Account for the lines of no part: other programs' lines are passed over, unless they look like evidence."""
+    streams = [stream for part in parts for stream in part.streams or ()]
+    ranges = [span for part in parts for span in part.ranges or ()]
+    ledger = source.ledger
+    rest = Reading(source.con, source.source_id, source.unpacked, source.head, source.options, wrapping=source.wrapping)
+    others: set[str] = set()
+    for _ in rest.scan("unread"):
+        if streams:
+            condition = f"NOT list_contains({streams}, stream)"
+            others.update(
+                stream
+                for (stream,) in source.con.execute(
+                    f"SELECT DISTINCT stream FROM unread WHERE {condition} AND stream <> '' LIMIT 20"
+                ).fetchall()
+            )
+        else:
+            condition = " AND ".join(f"line_no NOT BETWEEN {first} AND {last}" for first, last in ranges)
+        doubtful = f"regexp_matches(text, '{SUSPECT}')" if streams else "trim(text) <> ''"
+        [(count, unknown, suspects)] = source.con.execute(
+            f"""
+            SELECT count(*), count(*) FILTER ({doubtful}), count(*) FILTER (regexp_matches(text, '{SUSPECT}'))
+            FROM unread
+            WHERE {condition}
+            """
+        ).fetchall()
+        ledger.lines += count
+        ledger.unknown += unknown
+        ledger.ignored += count - unknown
+        ledger.suspects += suspects
+        for line_no, text in source.con.execute(
+            f"SELECT line_no, text FROM unread WHERE {condition} AND {doubtful} ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
+        ).fetchall():
+            ledger.example(line_no, text)
+    if others:
+        shown = ", ".join(sorted(others)[:8])
+        ledger.assume(f"lines of other programs were passed over: {shown}{', ...' if len(others) > 8 else ''}")
+
+
+def _named(found: Recognition) -> str:
+    """Return the names of the formats of a source, the surest first."""
+    return ", ".join(dict.fromkeys(part.format.name for part in found.parts if part.format)) or "unknown"
+
+
+def head_of(unpacked: Unpacked, name: str) -> tuple[Head, bool]:
+    """Return the first lines of a source, some of its middle, and whether the first are all."""
+    first: list[str] = []
+    middle: list[str] = []
+    is_whole = True
+    peek = replace(unpacked)
+    for number, table in enumerate(slices(peek, HEAD_BYTES)):
+        texts = table.column("text")
+        if number == 0:
+            first = _shortened(texts.slice(0, HEAD_LINES).to_pylist())
+            is_whole = len(first) == table.num_rows
+        elif number == 1:
+            is_whole = False
+            middle = _shortened(texts.slice(0, MIDDLE_LINES).to_pylist())
+            break
+    return Head(tuple(first), tuple(middle), name=name), is_whole
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """Return lines cut to what identification needs: an API's answer is one line of any length."""
+    return [line[:HEAD_LINE_CHARACTERS] for line in lines]
+
+
+def _latest(con: duckdb.DuckDBPyConnection, path: Path) -> datetime:
+    """Return when the evidence ends at the latest, for times without a year: by the other sources, else by the file."""
+    [(known,)] = con.execute("SELECT max(last_at) FROM source").fetchall()
+    return known or datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+
+
+def _stream_heads(unpacked: Unpacked, wrapping: Wrapping, name: str) -> list[tuple[str, Head]]:
+    """Return the first lines of every stream of a source, also of those that begin late."""
+    import pyarrow.compute as pc
+
+    heads: dict[str, list[str]] = {}
+    for table in wrapping.unwrapped(slices(replace(unpacked), HEAD_BYTES * 8)):
+        for stream in pc.unique(table["stream"]).to_pylist():
+            held = heads.setdefault(stream, [])
+            if len(held) < STREAM_HEAD_LINES:
+                own = table.filter(pc.equal(table["stream"], stream))
+                held += own["text"].slice(0, STREAM_HEAD_LINES - len(held)).to_pylist()
+    return [(stream, Head(tuple(lines), name=name)) for stream, lines in heads.items()]
 
 
 def _count_unknown(reading: Reading) -> None:
@@ -184,52 +361,161 @@ def _settle(ledger: Ledger) -> None:
         ledger.assume(f"{unaccounted} lines were not accounted for by their reader and count as unknown")
 
 
-def _drop_doubles(con: duckdb.DuckDBPyConnection, source_id: int) -> int:
-    """Delete events of this source that an earlier source of the same engine holds as well; return how many.
+FILLED = (
+    "session_key", "user_name", "database_name", "application_name", "client_host", "client_port", "duration_ms",
+    "detail", "sqlstate", "error_code",
+)  # fmt: skip
+"""What one writing of an event may tell and another leave out."""
 
-    Two rotations that overlap, or one log kept in two places, say the same thing at the same time of the same
-    backend. The n-th occurrence here is the double of the n-th occurrence there, so genuine repetitions stay.
+SAME_LOG = 0.5
+"""Of the events in the time that two logs share, how many must be the same for one to repeat the other. Two servers
+that both log thousands of connections a second share a few by chance."""
+
+SAMPLED = {
+    "backend_sample": (
+        "sampled_at",
+        "server",
+        "engine",
+        "backend_id",
+        "backend_type",
+        "user_name",
+        "state",
+        "blocked_by",
+    ),
+    "pool_sample": ("sampled_at", "service", "instance", "pool", "size", "checked_out", "idle", "waiting"),
+    "metric_sample": ("sampled_at", "server", "name", "labels", "value"),
+}
+"""What makes two rows of two sources the same sample."""
+
+
+def _drop_doubles(
+    con: duckdb.DuckDBPyConnection, source_id: int, ledger: Ledger, tables: Collection[str], format_name: str
+) -> int:
+    """Delete rows of this source (it filled `tables`) that an earlier one holds as well; return how many.
+
+    Two rotations that overlap, one log kept in two places, or a server that writes stderr, csvlog and jsonlog at once
+    say the same thing at the same time of the same backend. The n-th occurrence here is the double of the n-th
+    occurrence there, so genuine repetitions stay; what only the dropped one tells is kept in the other.
     """
-    if source_id == 1:
+    found = con.execute(
+        "SELECT source_id, format FROM source WHERE source_id < ? AND first_at <= ? AND last_at >= ? ORDER BY source_id",
+        [source_id, ledger.last_at, ledger.first_at],
+    ).fetchall()
+    earlier = [there for there, _ in found]
+    if not earlier:
         return 0
-    key = "event_at, backend_id, kind, reason, user_name, database_name, client_port, detail"
+    dropped = _drop_events(con, source_id, earlier) if "event" in tables else 0
+    alike = [there for there, name in found if name == format_name]
+    for table, key in SAMPLED.items():
+        if alike and table in tables:
+            same = " AND ".join(f"here.{name} IS NOT DISTINCT FROM there.{name}" for name in key)
+            dropped += _changed(
+                con,
+                f"""
+                DELETE FROM {table} AS here
+                WHERE source_id = ?
+                  AND sampled_at IS NOT NULL
+                  AND EXISTS (SELECT 1 FROM {table} AS there WHERE list_contains(?, there.source_id) AND {same})
+                """,
+                [source_id, alike],
+            )
+    return dropped
+
+
+def _drop_events(con: duckdb.DuckDBPyConnection, here: int, earlier: list[int]) -> int:
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE double AS
+        WITH span AS (
+          SELECT source_id, min(event_at) AS first_at, max(event_at) AS last_at,
+                 max(microsecond(event_at) % 1000000) = 0 AS is_coarse
+          FROM event
+          WHERE source_id = ?1
+             OR list_contains(?2, source_id)
+          GROUP BY source_id
+        ),
+        pair AS (
+          SELECT that.source_id AS source_there, greatest(this.first_at, that.first_at) AS first_at,
+                 least(this.last_at, that.last_at) AS last_at, this.is_coarse OR that.is_coarse AS is_coarse
+          FROM span AS this
+          JOIN span AS that
+            ON this.source_id = ?1
+           AND that.source_id <> ?1
+           AND this.first_at <= that.last_at + INTERVAL 1 SECOND
+           AND that.first_at <= this.last_at + INTERVAL 1 SECOND
+        ),
+        told AS (
+          SELECT pair.source_there, source_id, line_no, engine, kind, reason,
+                 coalesce(CAST(backend_id AS VARCHAR), session_key, text) AS who,
+                 CASE WHEN is_coarse THEN date_trunc('second', event_at) ELSE event_at END AS moment
+          FROM event
+          JOIN pair
+            ON event.source_id IN (?1, pair.source_there)
+           AND event_at BETWEEN date_trunc('second', pair.first_at) AND pair.last_at + INTERVAL 1 SECOND
+        ),
+        numbered AS (
+          SELECT *, row_number() OVER (
+                   PARTITION BY source_there, source_id, engine, kind, reason, who, moment ORDER BY line_no
+                 ) AS occurrence
+          FROM told
+        ),
+        same AS (
+          SELECT this.line_no AS line_here, that.line_no AS line_there, this.source_there
+          FROM numbered AS this
+          JOIN numbered AS that
+            ON this.source_id = ?1
+           AND that.source_id = this.source_there
+           AND that.source_there = this.source_there
+           AND this.engine = that.engine
+           AND this.kind = that.kind
+           AND this.reason IS NOT DISTINCT FROM that.reason
+           AND this.who = that.who
+           AND this.moment = that.moment
+           AND this.occurrence = that.occurrence
+        ),
+        repeated AS (
+          SELECT source_there
+          FROM told
+          LEFT JOIN (SELECT source_there, count(*) AS events FROM same GROUP BY source_there) AS matched USING (source_there)
+          WHERE source_id = ?1
+          GROUP BY source_there
+          HAVING any_value(matched.events) >= ?3 * count(*)
+        )
+        SELECT line_here, arg_min(line_there, source_there) AS line_there, min(source_there) AS source_there
+        FROM same
+        WHERE source_there IN (SELECT source_there FROM repeated)
+        GROUP BY line_here
+        """,
+        [here, earlier, SAME_LOG],
+    )
+    [(doubles,)] = con.execute("SELECT count(*) FROM double").fetchall()
+    if not doubles:
+        return 0
+    missing = ", ".join(f"{name} = coalesce(event.{name}, richer.{name})" for name in FILLED)
+    poorer = " OR ".join(f"event.{name} IS NULL AND richer.{name} IS NOT NULL" for name in FILLED)
     con.execute(
         f"""
-        DELETE FROM event
-        WHERE source_id = ?1
-          AND line_no IN (
-            WITH range_here AS (
-              SELECT min(event_at) AS first_at, max(event_at) AS last_at
-              FROM event
-              WHERE source_id = ?1
-            ),
-            numbered AS (
-              SELECT source_id, line_no, engine, {key},
-                     row_number() OVER (PARTITION BY source_id, engine, {key} ORDER BY line_no) AS occurrence
-              FROM event, range_here
-              WHERE event_at BETWEEN range_here.first_at AND range_here.last_at
-                AND backend_id IS NOT NULL
-            )
-            SELECT here.line_no
-            FROM numbered AS here
-            JOIN numbered AS there
-              ON there.source_id < here.source_id
-             AND here.source_id = ?1
-             AND here.engine = there.engine
-             AND here.event_at = there.event_at
-             AND here.backend_id = there.backend_id
-             AND here.kind = there.kind
-             AND here.reason IS NOT DISTINCT FROM there.reason
-             AND here.user_name IS NOT DISTINCT FROM there.user_name
-             AND here.database_name IS NOT DISTINCT FROM there.database_name
-             AND here.client_port IS NOT DISTINCT FROM there.client_port
-             AND here.detail IS NOT DISTINCT FROM there.detail
-             AND here.occurrence = there.occurrence
-          )
+        UPDATE event
+        SET {missing}
+        FROM (
+          SELECT double.line_there, double.source_there, told.*
+          FROM double
+          JOIN event AS told
+            ON told.source_id = ?
+           AND told.line_no = double.line_here
+        ) AS richer
+        WHERE event.source_id = richer.source_there
+          AND event.line_no = richer.line_there
+          AND ({poorer})
         """,
-        [source_id],
+        [here],
     )
-    rows = con.fetchall()
+    return _changed(con, "DELETE FROM event WHERE source_id = ? AND line_no IN (SELECT line_here FROM double)", [here])
+
+
+def _changed(con: duckdb.DuckDBPyConnection, sql: str, given: Sequence[object]) -> int:
+    """Run a statement that changes rows; return how many."""
+    rows = con.execute(sql, list(given)).fetchall()
     return int(rows[0][0]) if rows else 0
 
 
@@ -238,8 +524,7 @@ def _store_source(
     shown: str,
     path: Path,
     digest: str,
-    chosen: Format | None,
-    certainty: float,
+    found: Recognition,
     duplicates: int,
 ) -> None:
     ledger = reading.ledger
@@ -251,10 +536,11 @@ def _store_source(
             "source_id": reading.source_id,
             "path": shown,
             "sha256": digest,
-            "bytes": path.stat().st_size,
+            "bytes": reading.unpacked.size,
             "container": ", ".join(filter(None, [*reading.unpacked.containers, reading.unpacked.encoding])) or None,
-            "format": chosen.name if chosen else "unknown",
-            "certainty": certainty,
+            "wrapper": ", ".join(layer.name for layer in found.layers) or None,
+            "format": _named(found),
+            "certainty": found.certainty,
             "engine": reading.engine,
             "version": reading.version,
             "server": reading.server,

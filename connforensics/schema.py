@@ -66,7 +66,12 @@ TABLES: Final[tuple[Table, ...]] = (
             Column("sha256", "VARCHAR", "SHA-256 of the file as it lay on disk"),
             Column("bytes", "BIGINT", "size of that file"),
             Column("container", "VARCHAR", "what it was packed in, outermost first: gzip, utf-16, ..."),
-            Column("format", "VARCHAR", "name of the format it was read as; 'unknown' where none fits"),
+            Column("wrapper", "VARCHAR", "what surrounded each line, outermost first: docker_json, syslog, ..."),
+            Column(
+                "format",
+                "VARCHAR",
+                "name of the format it was read as, of several if it has parts; 'unknown' if none fits",
+            ),
             Column("certainty", "DOUBLE", "how sure identification was, 0 to 1"),
             Column("engine", "VARCHAR", "engine that wrote it, where told"),
             Column("version", "VARCHAR", "version of that engine, where told"),

@@ -75,7 +75,7 @@ def test_every_question_prints_text_and_json(leak: Path) -> None:
 
 def test_coverage_has_the_shape_that_others_rely_on(leak: Path) -> None:
     found = json.loads(run("coverage", leak, "--json").stdout)
-    assert {"sources", "blind_spots"} == found.keys()
+    assert {"sources", "blind_spots", "unanswerable"} == found.keys()
     for source in found["sources"]:
         assert source["understood"] + source["ignored"] + source["unknown"] == source["lines"]
         for key in (

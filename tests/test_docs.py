@@ -10,13 +10,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 import typer.main
 
 from connforensics import analyses, causes, schema
 from connforensics.cli import app
-from connforensics.evidence import formats
+from connforensics.evidence import Format, Head, Reading, ReadOptions, formats, identify
+from connforensics.evidence.containers import unpack
 from connforensics.verdict import PROSE
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +28,13 @@ README = ROOT / "README.md"
 
 def commands() -> str:
     rows = []
-    for name, command in sorted(typer.main.get_command(app).commands.items()):  # type: ignore[attr-defined]
+    told = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    flat = {
+        " ".join(filter(None, (name, under))): command
+        for name, group in told.items()
+        for under, command in getattr(group, "commands", {"": group}).items()
+    }
+    for name, command in sorted(flat.items()):
         usage = []
         options = []
         for parameter in command.params:
@@ -102,6 +111,22 @@ def test_python_example_runs(
     assert "connection_leak" in capsys.readouterr().out
 
 
+def test_the_format_of_the_how_to_reads_its_sample(tmp_path: Path) -> None:
+    [example] = re.findall(r"```python\n((?:(?!```).)*?FORMAT = .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(example, made)
+    known: Format = made["FORMAT"]
+    [sample] = known.samples
+    (tmp_path / "runner.log").write_text(sample.text)
+    head = Head(tuple(sample.text.split("\n")))
+    assert known.certainty(head) > max((certainty for _, certainty in identify(head)), default=0)
+    con = duckdb.connect()
+    con.execute(schema.ddl())
+    known.read(Reading(con, 1, unpack(tmp_path / "runner.log"), head, ReadOptions()))
+    [row] = sample.rows["event"]
+    assert con.execute(f"SELECT {', '.join(row)} FROM event").fetchall() == [tuple(row.values())]
+
+
 @pytest.mark.parametrize("target", ["report", "test", "setup", "lab", "lint", "bench"])
 def test_make_targets_named_exist(target: str) -> None:
     assert f"make {target}" in README.read_text(encoding="utf-8")
@@ -120,13 +145,20 @@ def test_exit_codes_named_are_those_of_the_program() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == codes | {0, cli.EXIT_INCIDENT}
 
 
-def test_doctests() -> None:
+DOCTESTED = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted((ROOT / "connforensics").rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", DOCTESTED)
+def test_examples_in_docstrings_hold(name: str) -> None:
     import doctest
 
-    from connforensics import verdict
-
-    assert doctest.testmod(verdict).attempted > 0
-    assert doctest.testmod(verdict).failed == 0
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_nothing_committed_names_a_machine_or_an_index() -> None:

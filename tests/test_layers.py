@@ -17,11 +17,11 @@ PACKAGE = Path(connforensics.__file__).parent
 FLOORS = (
     ("errors", "schema"),
     ("evidence", "record"),
-    ("case", "ingest"),
+    ("case", "ingest", "annotate", "identification"),
     ("analyses", "causes", "verdict"),
     ("charts", "colours", "time_axis"),
     ("report",),
-    ("cli",),
+    ("cli", "cli_record"),
 )
 
 HOMES = {
@@ -34,11 +34,11 @@ HOMES = {
     "vl_convert": {"report"},
     "psycopg": {"record"},
     "pymysql": {"record"},
-    "typer": {"cli"},
-    "click": {"cli"},
-    "rich": {"cli"},
+    "typer": {"cli", "cli_record"},
+    "click": {"cli", "cli_record"},
+    "rich": {"cli", "cli_record"},
     "duckdb": {"case", "ingest", "evidence"},
-    "pyarrow": {"evidence", "ingest"},
+    "pyarrow": {"evidence", "ingest", "record"},
 }
 
 

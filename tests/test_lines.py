@@ -15,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connforensics.evidence import lines
-from connforensics.evidence.containers import unpack
+from connforensics.evidence.containers import Unpacked, unpack
 from connforensics.evidence.lines import slices
 
 
 def read(path: Path, slice_bytes: int = lines.SLICE_BYTES) -> list[tuple[int, str]]:
     """Every line as DuckDB sees it."""
     found: list[tuple[int, str]] = []
-    for table in slices(unpack(path), slice_bytes):
+    unpacked = unpack(path)
+    if unpacked.is_guessed:
+        unpacked = Unpacked(path)
+    for table in slices(unpacked, slice_bytes):
         con = duckdb.connect()
         con.register("slice", table)
         found += con.execute("SELECT line_no, text FROM slice ORDER BY line_no").fetchall()
@@ -120,3 +123,14 @@ def test_a_corrupt_container_gives_what_there_is(name: str, tmp_path: Path) -> N
             path.write_bytes(broken)
             whole = b"".join(unpack(path).blocks())
             assert not at or len(whole) <= len(text) + len(broken)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_a_torn_frame_gives_all_but_its_last_step(codec: str, tmp_path: Path) -> None:
+    text = b"".join(b"line %d %d\n" % (n, n * 7919 % 10007) for n in range(200_000))
+    (tmp_path / "torn").write_bytes(pa.compress(text, codec, asbytes=True)[:-200])
+    unpacked = unpack(tmp_path / "torn")
+    whole = b"".join(unpacked.blocks())
+    assert unpacked.is_truncated
+    assert text.startswith(whole)
+    assert len(whole) > len(text) - (1 << 19)

@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import os
+import shutil
+import subprocess
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connforensics.evidence import Head, ReadOptions, identify, tables, times
+from connforensics.evidence.shapes import blocks, pasted
 from connforensics.evidence.snapshots import Snapshots
+from tests.lab.postgres import Postgres, require
 from tests.test_formats import Read, head_of, read
 
 CORPUS = Path(os.environ.get("CONNFORENSICS_CORPUS", Path(__file__).parents[1] / ".." / "shared" / "corpus"))
@@ -282,7 +286,7 @@ def test_a_box_as_drawn_by_border_2(tmp_path: Path) -> None:
 
 
 def test_a_file_longer_than_one_window_of_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "WINDOW_LINES", 37)
+    monkeypatch.setattr(pasted, "WINDOW_LINES", 37)
     text = "".join(
         f"Sat 21 Nov 2026 03:12:{second:02d} AM UTC (every 1s)\n\n pid | usename | state\n-----+---------+-------\n"
         + "".join(f" {pid:3d} | web     | idle\n" for pid in range(second % 20))
@@ -321,7 +325,7 @@ def test_the_corpus_gives_the_counts_of_its_manifest(name: str, tmp_path: Path) 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not here")
 def test_nothing_else_in_the_corpus_is_taken_for_a_table_of_ours() -> None:
-    own = {"postgres_activity", "postgres_settings", "pool_csv", "workers_csv", "marks_csv"}
+    own = {"postgres_activity", "postgres_settings", "postgres_database", "postgres_limits", "postgres_locks"}
     for path in sorted(CORPUS.rglob("*")):
         if path.is_file() and path.parent.name not in ("pg_stat_activity", CORPUS.name):
             content = path.read_bytes()[: 1 << 18]
@@ -333,14 +337,14 @@ def test_nothing_else_in_the_corpus_is_taken_for_a_table_of_ours() -> None:
 
 LOOKALIKES = {
     "pg_stat_replication": "pid,usename,application_name,client_addr,state,sent_lsn,sync_state\n7,repl,s1,10.0.0.1,streaming,0/1,async\n",
-    "pg_locks": "locktype,database,relation,pid,mode,granted,state\nrelation,5,6,7,AccessShareLock,t,x\n",
     "ps": "pid,ppid,user,state,cmd\n1,0,root,S,init\n",
-    "processlist": "Id,User,Host,db,Command,Time,State,Info\n1,root,localhost,,Query,0,init,SHOW PROCESSLIST\n",
     "sessions by state": "time,total,active,idle,idle_in_transaction\n2026-11-21T03:12:00Z,4,1,2,1\n",
     "memory": "time,total,used,free,available\n2026-11-21T03:12:00Z,4,1,2,1\n",
     "nginx": "time,active,reading,writing,waiting\n2026-11-21T03:12:00Z,4,1,2,1\n",
     "wide, unnamed": "time,orders,web,billing\n2026-11-21T03:12:00Z,4,1,2\n",
     "application log": "timestamp,level,message\n2026-11-21T03:12:00Z,INFO,deploy started\n",
+    "jsonlog": '{"timestamp":"2026-11-21 03:12:00 UTC","user":"web","dbname":"shop","pid":7,"application_name":"a","error_severity":"FATAL","message":"sorry, too many clients already","backend_type":"client backend"}\n',
+    "application log as JSON": '{"time":"2026-11-21T03:12:00Z","level":"info","pid":7,"user":"web","state":"up","msg":"hi"}\n',
     "cpu": "time,user,system,idle,iowait\n2026-11-21T03:12:00Z,4,1,2,1\n",
     "php": "[PHP]\nmax_connections = 5\nport = 1\n",
     "pgbouncer.ini": "[pgbouncer]\nlisten_port = 6432\nmax_client_conn = 100\nlog_connections = 1\n",
@@ -350,7 +354,8 @@ LOOKALIKES = {
 
 @pytest.mark.parametrize("what", LOOKALIKES)
 def test_lookalikes_are_not_claimed(what: str) -> None:
-    assert not identify(head_of(LOOKALIKES[what]))
+    claimed = {candidate.name for candidate, _ in identify(head_of(LOOKALIKES[what]))}
+    assert not claimed & {"postgres_activity", "postgres_settings"}
 
 
 # The separated reader
@@ -366,7 +371,7 @@ DELIMITERS = st.sampled_from(",;\t|")
 def test_whatever_stands_in_a_quoted_field_comes_back_with_its_line(
     cells: list[str], delimiter: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "BLOCK_BYTES", block)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block)
     target = io.StringIO(newline="")
     writer = csv.writer(target, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(["sampled_at", "pid", "usename", "state", "query"])
@@ -400,7 +405,7 @@ def test_bytes_that_are_no_text_stay_in_their_row(tmp_path: Path) -> None:
 
 
 def test_true_lines_across_blocks_also_when_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "BLOCK_BYTES", 4000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4000)
     rows = [f'2026-11-21 03:{n // 600:02d}:{n // 10 % 60:02d}+00,{n},a,idle,"SELECT\n{n}"\n' for n in range(3000)]
     text = HEADER + "".join(rows)
     for content, name in ((text.encode(), "a.csv"), (gzip.compress(text.encode(), mtime=0), "a.csv.gz")):
@@ -413,3 +418,56 @@ def test_times_the_casts_do_not_know_are_read_one_by_one() -> None:
     assert times.parse("2026-11-21 03:12:00,250") == at("03:12:00.250000")
     assert times.parse("Saturday") is None
     assert times.in_name("report-v1.2.3.csv") is None
+
+
+# One snapshot in every shape that psql writes
+
+PSQL = {
+    "aligned": (), "border 0": ("-P", "border=0"), "border 2": ("-P", "border=2"), "unicode": ("-P", "linestyle=unicode", "-P", "border=2"),
+    "wrapped": ("-P", "format=wrapped", "-P", "columns=300"), "expanded": ("-x",), "expanded, border 2": ("-x", "-P", "border=2"),
+    "unaligned": ("-A",), "unaligned, expanded": ("-A", "-x"), "csv": ("--csv",), "html": ("-H",), "html, expanded": ("-H", "-x"),
+}  # fmt: skip
+STATEMENTS = {
+    "COPY text": "COPY snap TO STDOUT WITH (FORMAT text, HEADER true)",
+    "COPY csv": "COPY snap TO STDOUT WITH (FORMAT csv, HEADER true)",
+    "COPY of row_to_json": "COPY (SELECT row_to_json(s) FROM snap AS s) TO STDOUT",
+    "COPY csv of row_to_json": "COPY (SELECT row_to_json(s) FROM snap AS s) TO STDOUT WITH (FORMAT csv, HEADER true)",
+    "row_to_json": "SELECT row_to_json(s) FROM snap AS s",
+    "json_agg": "SELECT json_agg(s) FROM snap AS s",
+    "jsonb_pretty": "SELECT jsonb_pretty(to_jsonb(s)) FROM snap AS s",
+}
+BARE = {
+    "json lines": "SELECT row_to_json(s) FROM snap AS s",
+    "bare json_agg": "SELECT json_agg(s) FROM snap AS s",
+    "bare pretty": "SELECT jsonb_pretty(jsonb_agg(s)) FROM snap AS s",
+    "query_to_xml": "SELECT query_to_xml('SELECT * FROM snap', true, false, '')",
+}
+
+
+def test_one_snapshot_gives_the_same_rows_in_every_shape_that_psql_writes(tmp_path: Path) -> None:
+    if shutil.which("psql") is None:
+        pytest.skip("psql is not installed")
+    with Postgres(require(15), logging_collector="off") as server:
+        server.connect(application_name="orders").execute("SELECT 1,\n  '|', 'a' AS \"x\"\nFROM pg_class\n\nLIMIT 1")
+        server.connect(application_name="web, <app>", autocommit=False).execute("SELECT E'\\\\n <b>&amp;'")
+        server.run("CREATE TABLE snap AS SELECT now() AS sampled_at, * FROM pg_stat_activity ORDER BY pid")
+        command = ["psql", "-X", "-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres", "-d", "postgres"]
+        runs = {shape: (*options, "-c", "SELECT * FROM snap") for shape, options in PSQL.items()}
+        runs |= {shape: ("-c", statement) for shape, statement in STATEMENTS.items()}
+        runs |= {shape: ("-At", "-c", statement) for shape, statement in BARE.items()}
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
+        written = {
+            shape: subprocess.run([*command, *run], capture_output=True, check=True, env=environment).stdout
+            for shape, run in runs.items()
+        }
+    told = {}
+    for shape, content in written.items():
+        found = read(content, tmp_path / shape.replace(" ", "_"), "snap.txt")
+        assert found.source["format"] == "postgres_activity", shape
+        assert found.source["unknown"] == 0, shape
+        told[shape] = [
+            {name: value for name, value in row.items() if name not in ("source_id", "line_no")}
+            for row in found.rows["backend_sample"]
+        ]
+    assert {row["application_name"] for row in told["csv"]} >= {"orders", "web, <app>"}
+    assert [shape for shape, rows in told.items() if rows != told["csv"]] == []

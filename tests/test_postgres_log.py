@@ -306,3 +306,19 @@ def test_an_absurd_process_id_is_no_error(tmp_path: Path) -> None:
     text += "2026-03-02 08:00:00.000 UTC [99999999999999999999] FATAL:  y\n"
     _, events = read(written(tmp_path, text), tmp_path)
     assert [event["backend_id"] for event in events] == [31] * 30 + [None]
+
+
+def test_a_program_with_blanks_beside_a_user(tmp_path: Path) -> None:
+    """A blank ends the program's name in `%a %u@%d`, unless the user would then hold one."""
+    rows = [
+        f"2026-03-02 08:00:{n % 60:02d}.000 UTC [{n}] {program} app@shop LOG:  disconnection: session time: 0:00:01.000"
+        f" user=app database=shop host=10.0.0.5 port={n}\n"
+        for n, program in enumerate(["web", "report worker", "PostgreSQL JDBC Driver", "a b c d e f"] * 20, 1)
+    ]
+    _, events = read(written(tmp_path, "".join(rows)), tmp_path, ReadOptions(log_line_prefix="%m [%p] %a %u@%d "))
+    assert {(event["user_name"], event["application_name"]) for event in events} == {
+        ("app", "web"),
+        ("app", "report worker"),
+        ("app", "PostgreSQL JDBC Driver"),
+        ("app", "a b c d e f"),
+    }

@@ -57,6 +57,35 @@ def headline(table: pd.DataFrame) -> str:
     return sentence
 
 
+UNANSWERABLE: Final = (
+    (
+        "SELECT count(*) FROM log_knows_ends WHERE has_openings",
+        "how fast sessions were opened: no server log with log_connections (or a general log)",
+    ),
+    (
+        "SELECT count(*) FROM log_knows_ends WHERE has_ends",
+        "how long sessions lasted: no server log with log_disconnections (or a general log)",
+    ),
+    ("SELECT count(*) FROM refusal", "who was refused: no log or client tells of a refusal"),
+    (
+        "SELECT count(*) FROM snapshot",
+        "what sessions were doing, idle or at work: no snapshot of pg_stat_activity or a process list",
+    ),
+    (
+        "SELECT count(*) FROM pool_sample",
+        "whether pools lent connections and never got them back: no numbers of any pool",
+    ),
+    ("SELECT count(*) FROM worker_count", "whether more workers explain more connections: no worker counts"),
+    ("SELECT count(*) FROM capacity WHERE max_backends IS NOT NULL", "how near the limit was: no max_connections"),
+)
+"""What is asked of a case, and what cannot be said where it is not there."""
+
+
+def unanswerable(case: Case) -> list[str]:
+    """Return the questions that this evidence cannot answer, each with what is missing for it."""
+    return [text for sql, text in UNANSWERABLE if not case.scalar(sql)]
+
+
 def ledger(case: Case, window: Window) -> dict[str, Any]:
     """Return the coverage of a case in the shape of `coverage --json`: sources with their ledgers, and blind spots."""
     counted: dict[int, dict[str, Any]] = {
@@ -78,14 +107,18 @@ def ledger(case: Case, window: Window) -> dict[str, Any]:
     for source_id, line_no, text in case.rows("SELECT source_id, line_no, text FROM unknown_line ORDER BY line_no"):
         counted[source_id]["unknown_examples"].append({"line_no": line_no, "text": text})
     columns = (
-        "source_id, path, format, certainty, container, engine, version, server, sha256, bytes, lines, understood, ignored, "
+        "source_id, path, format, certainty, container, wrapper, engine, version, server, sha256, bytes, lines, understood, ignored, "
         "unknown, suspects, duplicates, is_truncated, first_at, last_at"
     )
     sources = [
         record | counted[record.pop("source_id")]
         for record in records(case.query(f"SELECT {columns} FROM source ORDER BY source_id"))
     ]
-    return {"sources": sources, "blind_spots": records(blind_spots.run(case, window))}
+    return {
+        "sources": sources,
+        "blind_spots": records(blind_spots.run(case, window)),
+        "unanswerable": unanswerable(case),
+    }
 
 
 def is_well_understood(table: pd.DataFrame) -> bool:

@@ -22,6 +22,7 @@ STRAIGHT_R2 = 0.8
 def weigh(scene: Scene) -> Assessment:
     """Hold the evidence against a leak by the client that looks most like one."""
     found = Assessment("connection_leak")
+    _from_reports(scene, found)
     table = leak_signature.run(scene.case, scene.window)
     suspects = [row for row in records(table) if row["server"] == scene.server]
     if not suspects:
@@ -85,6 +86,35 @@ def weigh(scene: Scene) -> Assessment:
             where,
         )
     return found
+
+
+def _from_reports(scene: Scene, found: Assessment) -> None:
+    """Take what the pools' own leak detection says; a connection that came back late was no leak."""
+    told = scene.first(
+        """
+        SELECT count(*) AS suspected,
+               count(*) FILTER (WHERE returned.session_key IS NOT NULL) AS returned,
+               mode(split_part(suspect.detail, chr(10), 1)) AS taken_in,
+               min(suspect.source_id), arg_min(suspect.line_no, (suspect.source_id, suspect.line_no))
+        FROM event AS suspect
+        LEFT JOIN (SELECT DISTINCT session_key FROM event WHERE kind = 'pool_leak_returned') AS returned USING (session_key)
+        WHERE suspect.kind = 'pool_leak_suspected'
+          AND suspect.event_at >= $since
+          AND suspect.event_at < $until
+        """
+    )
+    if told is None or not told[0]:
+        return
+    suspected, returned, taken_in, source_id, line_no = told
+    lost = suspected - returned
+    where = f", most of them taken in {taken_in}" if taken_in else ""
+    found.add(
+        f"pools report {suspected} connections held longer than their leak threshold, {lost} of them never returned{where}",
+        float(lost),
+        "connections",
+        8 if lost > returned else 1.5,
+        scene.cite((source_id, line_no)),
+    )
 
 
 def _from_snapshots(scene: Scene, found: Assessment, suspect: dict[str, Any], client: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from connforensics.evidence.containers import Unpacked
+    from connforensics.evidence.unwrapping import Wrapping
 
 UNKNOWN_EXAMPLES = 20
 """How many unrecognised lines of a source are kept as examples."""
@@ -92,6 +93,19 @@ class Ledger:
         if len(self.examples) < UNKNOWN_EXAMPLES:
             self.examples.append((line_no, text[:EXAMPLE_CHARACTERS]))
 
+    def add(self, other: Ledger, of: str | None = None) -> None:
+        """Add the ledger of a part of the source; `of` names the server it is of, where there are several."""
+        self.lines += other.lines
+        self.understood += other.understood
+        self.ignored += other.ignored
+        self.unknown += other.unknown
+        self.suspects += other.suspects
+        for line_no, text in other.examples:
+            self.example(line_no, text)
+        for text in other.assumptions:
+            self.assume(f"{of}: {text}" if of else text)
+        self.saw(other.first_at, other.last_at)
+
     def saw(self, first_at: datetime | None, last_at: datetime | None) -> None:
         """Widen the time range of the source by times found in it (naive UTC)."""
         if first_at is not None and (self.first_at is None or first_at < self.first_at):
@@ -116,30 +130,77 @@ class Reading:
     engine: str | None = None
     version: str | None = None
     server: str | None = None
-    has_received_at: bool = False
-    """Whether slices have `received_at` TIMESTAMP: when the wrapper says a line was taken in (naive UTC)."""
+    wrapping: Wrapping | None = None
+    streams: tuple[str, ...] | None = None
+    ranges: tuple[tuple[int, int], ...] | None = None
+    blanked: int = 0
+    """Lines of other parts that `blocks` handed over as blank ones."""
+
+    @property
+    def has_received_at(self) -> bool:
+        """Whether slices have `received_at` TIMESTAMP: when the wrapper says a line was taken in (naive UTC)."""
+        return self.wrapping is not None
 
     def slices(self) -> Iterator[pa.Table]:
         """Yield the source in slices of bounded size: `line_no` BIGINT from 1, `text` VARCHAR without line end.
 
         Counts `ledger.lines`. A line is what LF ends (CR before it belongs to the line end; a file without any LF
-        ends its lines with CR). Bytes that are not UTF-8 arrive as backslash escapes.
+        ends its lines with CR). Bytes that are not UTF-8 arrive as backslash escapes. Wrappers are taken off, and lines
+        that belong to another part of the source are left out.
         """
+        for table, is_own in self._parted():
+            own = table if is_own is None else _filtered(table, is_own)
+            self.ledger.lines += own.num_rows
+            if own.num_rows:
+                yield own
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the source as bytes; lines of other parts come as blank ones, so that line numbers are the physical ones."""
+        if self.wrapping is None and self.ranges is None:
+            yield from self.unpacked.blocks()
+            return
+        for table, is_own in self._parted():
+            texts = table.column("text").to_pylist()
+            if is_own is not None:
+                kept = is_own.to_pylist()
+                self.blanked += len(kept) - sum(kept)
+                texts = [text if keeps else "" for text, keeps in zip(texts, kept, strict=True)]
+            yield "".join(f"{text}\n" for text in texts).encode()
+
+    def _parted(self) -> Iterator[tuple[pa.Table, pa.ChunkedArray | None]]:
+        """Yield whole slices, unwrapped, and which of their lines are of this part; None where all are."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         from connforensics.evidence.lines import slices
 
-        for table in slices(self.unpacked):
-            self.ledger.lines += table.num_rows
-            yield table
+        tables = slices(self.unpacked)
+        for table in tables if self.wrapping is None else self.wrapping.unwrapped(tables):
+            is_own = None
+            if self.streams is not None:
+                is_own = pc.is_in(table["stream"], value_set=pa.array(self.streams, pa.string()))
+            elif self.ranges is not None:
+                numbers = table["line_no"]
+                within = [
+                    pc.and_(pc.greater_equal(numbers, first), pc.less_equal(numbers, last))
+                    for first, last in self.ranges
+                ]
+                is_own = functools.reduce(pc.or_, within)
+            yield table, is_own
 
     def scan(self, name: str) -> Iterator[pa.Table]:
         """Yield the source's slices as `slices` does, each readable in SQL as the relation `name` until the next."""
         from connforensics.evidence.lines import CurrentSlice
 
         current = CurrentSlice()
-        self.con.register(name, current)
-        for current.table in self.slices():
-            yield current.table
-        self.con.unregister(name)
+        for table in self.slices():
+            is_first = current.table is None
+            current.table = table
+            if is_first:
+                self.con.register(name, current)
+            yield table
+        if current.table is not None:
+            self.con.unregister(name)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield `(line_no, text)`: for small shapes only."""
@@ -178,6 +239,13 @@ class Entry(Protocol):
     @property
     def sample(self) -> str:
         """The text as a program really wrote it."""
+
+
+def _filtered(table: pa.Table, kept: pa.ChunkedArray) -> pa.Table:
+    import pyarrow as pa
+
+    # Arrow filters no string views yet.
+    return table.set_column(1, "text", table["text"].cast(pa.string())).filter(kept)
 
 
 @dataclass(frozen=True, slots=True)

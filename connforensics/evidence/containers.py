@@ -1,4 +1,8 @@
-"""How a source is packed: gzip, bzip2, xz, zstd and lz4 by their magic bytes, UTF-16 by its mark; never by the name."""
+"""How a source is packed: gzip, bzip2, xz, zstd and lz4 by their magic bytes, its encoding by its bytes; never by the name.
+
+UTF-8 is the rule. UTF-16 is known by its mark or by where its zeros stand; where most lines that are not ASCII are not
+UTF-8 either, the 8-bit or Asian encoding they fit best is a guess, and said to be one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import codecs
 import hashlib
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +22,8 @@ from connforensics.errors import EvidenceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Buffer
+
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bz2",
@@ -27,10 +34,34 @@ MAGIC = {
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
+SAMPLE_BYTES = 64 << 10
+"""How much of a source is looked at for its encoding."""
+
+GUESS_BYTES = 16 << 10
+"""How much of the text in question an encoding is guessed from."""
+
+LEGACY = (
+    "cp1251", "koi8_r", "cp866", "cp1250", "iso8859_2", "cp1252", "cp1254", "gb18030", "big5", "shift_jis", "euc_jp",
+    "cp949",
+)  # fmt: skip
+"""Encodings of servers that do not speak UTF-8."""
+
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""What no text holds, whatever its encoding."""
+
 MAX_NESTING = 3
 """A gzip in a gzip happens (a rotated file compressed again); deeper nesting is an attack or a mistake."""
 
 READ_BYTES = 1 << 20
+
+STEP_BYTES = 16 << 10
+"""How much of a zstd or lz4 stream may be lost where it is torn."""
+
+MAX_RATIO = 500
+"""Logs pack to a hundredth of their size at best; what unpacks to more than this many times its size is a bomb."""
+
+RATIO_FREE_BYTES = 256 << 20
+"""Below this nothing is a bomb."""
 
 BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 """What the unpackers raise at a stream that ends early or is corrupt."""
@@ -41,18 +72,22 @@ class Unpacked:
     """A source without its packing.
 
     `containers` names what was taken off, outermost first. `is_truncated` turns true when the packed stream ended
-    before its end mark; what came until then was delivered.
+    before its end mark; what came until then was delivered. Of a file that is still being written only the first `size`
+    bytes are read.
     """
 
     path: Path
     containers: tuple[str, ...] = ()
     encoding: str | None = None
+    is_guessed: bool = False
+    size: int | None = None
     is_truncated: bool = field(default=False)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes of the unpacked source in UTF-8 (or in its own 8-bit encoding) from the start."""
-        stream = _peel(self.path, self.containers)
+        stream = _peel(self.path, self.containers, self.size)
         decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace") if self.encoding else None
+        allowed = max(RATIO_FREE_BYTES, self.path.stat().st_size * MAX_RATIO) if self.containers else None
         # read1 hands over what a truncated stream still gives before it fails; read would lose it.
         read = getattr(stream, "read1", stream.read) if self.containers else stream.read
         with stream:
@@ -64,6 +99,13 @@ class Unpacked:
                         raise EvidenceError(f"{self.path}: {error}", "Check the disk and the permissions.") from error
                     self.is_truncated = True
                     block = b""
+                if allowed is not None:
+                    allowed -= len(block)
+                    if allowed < 0:
+                        raise EvidenceError(
+                            f"{self.path}: unpacks to more than {MAX_RATIO} times its size: a bomb",
+                            "Unpack it by hand if it is not, and ingest what is in it.",
+                        )
                 if decoder is not None:
                     yield decoder.decode(block, final=not block).encode()
                 elif block:
@@ -72,27 +114,27 @@ class Unpacked:
                     return
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of the file as it lies on disk."""
-    with path.open("rb") as file:
+def sha256(path: Path, size: int) -> str:
+    """Return the SHA-256 of the first `size` bytes of the file as it lies on disk."""
+    with _Upto(path, size) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unpack(path: Path) -> Unpacked:
-    """Find out how `path` is packed.
+def unpack(path: Path, size: int | None = None) -> Unpacked:
+    """Find out how `path` is packed; of a file that is still being written only the first `size` bytes count.
 
     Raises EvidenceError when it cannot be read or is packed too deep.
     """
     containers: tuple[str, ...] = ()
     try:
         while True:
-            with _peel(path, containers) as stream:
+            with _peel(path, containers, size) as stream:
                 try:
-                    start = stream.read(8)
+                    start = _read_up_to(stream, SAMPLE_BYTES)
                 except BROKEN:
                     if not containers:
                         raise
-                    return Unpacked(path, containers, is_truncated=True)
+                    return Unpacked(path, containers, size=size, is_truncated=True)
             name = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
             if name is None:
                 break
@@ -104,11 +146,77 @@ def unpack(path: Path) -> Unpacked:
     except OSError as error:
         raise EvidenceError(f"{path}: {error.strerror or error}", "Check the path and its permissions.") from error
     mark = next((mark for mark in MARKS if start.startswith(mark)), None)
-    return Unpacked(path, containers, MARKS[mark] if mark else None)
+    if mark is not None:
+        return Unpacked(path, containers, MARKS[mark], size=size)
+    guessed = _guessed(start)
+    return Unpacked(path, containers, guessed, guessed is not None, size)
 
 
-def _peel(path: Path, containers: tuple[str, ...]) -> BinaryIO:
-    stream = cast(BinaryIO, path.open("rb"))
+def _read_up_to(stream: BinaryIO, size: int) -> bytes:
+    """Return the first bytes of a stream; what a broken one gave before it broke, where it gave any."""
+    pieces: list[bytes] = []
+    while size > 0:
+        try:
+            piece = stream.read(min(size, 4096))
+        except BROKEN:
+            if not pieces:
+                raise
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _guessed(start: bytes) -> str | None:
+    """Return the encoding of a source without a mark, None where it is UTF-8 or ASCII."""
+    for zeros, encoding in ((start[1::2], "utf-16-le"), (start[0::2], "utf-16-be")):
+        others = start[0::2] if encoding == "utf-16-le" else start[1::2]
+        if len(zeros) > 8 and zeros.count(0) > 0.7 * len(zeros) and others.count(0) < 0.1 * len(others):
+            return encoding
+    lines = [line for line in start.rpartition(b"\n")[0].split(b"\n") if not line.isascii()]
+    if sum(not _is_utf8(line) for line in lines) * 2 <= len(lines) or CONTROL.search(start):
+        return None
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(b"\n".join(lines)[:GUESS_BYTES], cp_isolation=list(LEGACY)).best()
+    return best.encoding if best is not None else None
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Upto(io.RawIOBase):
+    """The first bytes of a file that may still grow."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._left = size
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill `buffer` and return how many bytes it took; 0 at the end."""
+        read = self._file.readinto(memoryview(buffer)[: self._left]) if self._left else 0
+        self._left -= read
+        return read
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+def _peel(path: Path, containers: tuple[str, ...], size: int | None) -> BinaryIO:
+    stream = cast(BinaryIO, path.open("rb") if size is None else io.BufferedReader(_Upto(path, size), READ_BYTES))
     for container in containers:
         stream = _OPENERS[container](stream)
     return stream
@@ -130,11 +238,29 @@ def _xz(stream: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, lzma.LZMAFile(stream))
 
 
-def _arrow(codec: str) -> Callable[[BinaryIO], BinaryIO]:
-    def open_compressed(stream: BinaryIO) -> BinaryIO:
+class _Careful(io.RawIOBase):
+    """A decompressing stream read in small steps: a torn one fails as a whole step."""
+
+    def __init__(self, stream: BinaryIO, codec: str) -> None:
         import pyarrow as pa
 
-        return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec)))
+        self._stream = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec)
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill the start of `buffer` and return how many bytes it took; 0 at the end."""
+        into = memoryview(buffer)
+        read: bytes = self._stream.read(min(len(into), STEP_BYTES))
+        into[: len(read)] = read
+        return len(read)
+
+
+def _arrow(codec: str) -> Callable[[BinaryIO], BinaryIO]:
+    def open_compressed(stream: BinaryIO) -> BinaryIO:
+        return cast(BinaryIO, io.BufferedReader(_Careful(stream, codec), READ_BYTES))
 
     return open_compressed
 

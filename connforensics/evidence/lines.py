@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from connforensics.evidence.scanner import PADDING, Block, Texts, as_arrow
+
 if TYPE_CHECKING:
     from connforensics.evidence.containers import Unpacked
 
-SLICE_BYTES = 96 << 20
+SLICE_BYTES = 64 << 20
 """Text handed to DuckDB at once: large enough for all cores, small enough to keep memory flat on any file."""
 
-BATCH_BYTES = 1 << 20
-"""Text in one record batch: what fits a core's cache, and the unit DuckDB's threads share out."""
+BATCH_BYTES = 2 << 20
+"""Text in one record batch: near a core's cache, with enough lines to make numpy's calls cheap; DuckDB's threads share them out."""
 
 SUSPECT = r"(?i)\b(connections?|clients?|max_connections|slots?|disconnection)\b"
 """Words that make an unrecognised line look like one about connections."""
 
-_INLINE_BYTES = 12
-"""A text this short stands in its view, a longer one in the block
-(https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout)."""
+
+_LF = 10
+_CR = 13
+
+Made = TypeVar("Made")
 
 
 class CurrentSlice:
@@ -40,16 +45,18 @@ class CurrentSlice:
     """
 
     def __init__(self) -> None:
-        self.table = pa.table({"line_no": pa.array([], pa.int64()), "text": pa.array([], pa.string_view())})
+        self.table: pa.Table | None = None
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Return the current slice as an Arrow stream."""
+        if self.table is None:
+            raise ValueError("no slice yet")
         return self.table.__arrow_c_stream__(requested_schema)
 
 
 def slices(unpacked: Unpacked, slice_bytes: int = SLICE_BYTES) -> Iterator[pa.Table]:
     """Yield tables of `line_no` BIGINT (from 1) and `text` VARCHAR (without line end), about `slice_bytes` each."""
-    return _read_ahead(_tables(unpacked, slice_bytes))
+    return read_ahead(_tables(unpacked, slice_bytes))
 
 
 def _tables(unpacked: Unpacked, slice_bytes: int) -> Iterator[pa.Table]:
@@ -65,7 +72,7 @@ def _tables(unpacked: Unpacked, slice_bytes: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(batches)
 
 
-def _read_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def read_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yield the same tables, each read while its predecessor is being worked on."""
     ready: queue.Queue[pa.Table | BaseException | None] = queue.Queue(maxsize=1)
     abandoned = threading.Event()
@@ -100,17 +107,33 @@ def _read_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         thread.join()
 
 
+def ahead(make: Callable[[pa.Table], Made], tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, Made]]:
+    """Yield each table and what `make` makes of it, made in a thread while its predecessor is being worked on.
+
+    `tables` is advanced by the caller's thread alone: what it reads from may be bound to it.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        before: tuple[pa.Table, Future[Made]] | None = None
+        for table in tables:
+            made = thread.submit(make, table)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = table, made
+        if before is not None:
+            yield before[0], before[1].result()
+
+
 def _batches(unpacked: Unpacked) -> Iterator[tuple[pa.RecordBatch, int]]:
     line_no = 1
     for block in _whole_lines(unpacked):
         batch = _batch(block, line_no)
         line_no += batch.num_rows
-        yield batch, len(block)
+        yield batch, len(block) - len(PADDING)
 
 
 def _whole_lines(unpacked: Unpacked) -> Iterator[bytes]:
-    """Yield blocks that end at a line end, except perhaps the last one."""
-    held: list[bytes] = []
+    """Yield blocks that end at a line end, except perhaps the last one, each with `PADDING` behind it."""
+    held: list[bytes | memoryview] = []
     size = 0
     cr_only: bool | None = None
     for read in unpacked.blocks():
@@ -122,54 +145,30 @@ def _whole_lines(unpacked: Unpacked) -> Iterator[bytes]:
             held.append(block)
             size += len(block)
             continue
-        held.append(block[:cut])
-        yield b"".join(held)
+        yield b"".join([*held, memoryview(block)[:cut], PADDING])
         held = [block[cut:]] if cut < len(block) else []
         size = len(block) - cut
-    rest = b"".join(held)
-    if rest:
-        yield rest
+    if size:
+        yield b"".join([*held, PADDING])
 
 
-def _batch(block: bytes, first_line: int) -> pa.RecordBatch:
-    if not block.isascii():
+def _batch(padded: bytes, first_line: int) -> pa.RecordBatch:
+    if not padded.isascii():
         try:
-            block.decode()
+            padded.decode()
         except UnicodeDecodeError:
-            block = block.decode(errors="backslashreplace").encode()
-    data = np.frombuffer(block, dtype=np.uint8)
-    ends = np.flatnonzero(data == 10)
-    if not block.endswith(b"\n"):
-        ends = np.append(ends, len(block))
+            padded = padded.decode(errors="backslashreplace").encode()
+    size = len(padded) - len(PADDING)
+    block = Block(padded)
+    data = block.data[:size]
+    ends = np.flatnonzero(data == _LF)
+    if data[-1] != _LF:
+        ends = np.append(ends, size)
     starts = np.empty_like(ends)
     starts[0] = 0
     starts[1:] = ends[:-1] + 1
-    if b"\r" in block:
-        ends = ends - ((ends > starts) & (data[ends - 1] == 13))
+    if b"\r" in padded:
+        ends = ends - ((ends > starts) & (data[ends - 1] == _CR))
     count = len(ends)
-    # `pa.array` of an ndarray would import pandas, which takes longer than reading most logs.
-    numbered = np.arange(first_line, first_line + count, dtype=np.int64)
-    numbers = pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(numbered)])
-    return pa.RecordBatch.from_arrays([numbers, _views(block, data, starts, ends - starts)], names=["line_no", "text"])
-
-
-def _views(block: bytes, data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> pa.Array:
-    """Return the texts at `starts` as an Arrow string view array over `block`."""
-    count = len(starts)
-    views = np.zeros((count, 4), dtype=np.int32)
-    views[:, 0] = lengths
-    is_long = lengths > _INLINE_BYTES
-    # The first four bytes of each text, read as one number wherever they stand.
-    heads = np.ndarray(max(len(data) - 3, 0), dtype="<i4", buffer=block, strides=(1,))
-    if is_long.all():
-        views[:, 1] = heads[starts]
-        views[:, 3] = starts
-    else:
-        views[is_long, 1] = heads[starts[is_long]]
-        views[is_long, 3] = starts[is_long]
-        short = np.flatnonzero(~is_long & (lengths > 0))
-        places = np.arange(_INLINE_BYTES)
-        held = places < lengths[short, None]
-        letters = np.where(held, data[np.minimum(starts[short, None] + places, len(data) - 1)], 0)
-        views.view(np.uint8).reshape(count, 16)[short, 4:] = letters
-    return pa.Array.from_buffers(pa.string_view(), count, [None, pa.py_buffer(views), pa.py_buffer(block)])
+    numbers = as_arrow(np.arange(first_line, first_line + count, dtype=np.int64), pa.int64())
+    return pa.RecordBatch.from_arrays([numbers, Texts(block, starts, ends).to_arrow()], names=["line_no", "text"])

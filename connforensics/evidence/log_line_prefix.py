@@ -14,11 +14,26 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from connforensics.evidence.messages.postgres import unknowns
+import numpy as np
+from numpy.typing import NDArray
+
+from connforensics.evidence.messages.postgres import LABELS, unknowns
+from connforensics.evidence.scanner import (
+    CAPITALS_AND_DIGITS,
+    DIGITS,
+    HEX,
+    NO_TIME,
+    Class,
+    Flags,
+    Moments,
+    Places,
+    Scan,
+    Texts,
+)
 
 ZONE: Final = r"(?:[A-Z][A-Za-z]{1,5}|[+-]\d{2}(?::?\d{2}){0,2})"
 _DATE: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -135,7 +150,7 @@ class Prefix:
             else:
                 group = GROUPS.get(element.letter)
                 body = _PATTERNS[element.letter]
-                if element.letter in "ud" and self._is_beside_text(at):
+                if element.letter in "ud" and self.is_beside_text(at):
                     # Programs have blanks in their names far more often than roles and databases.
                     body = r"[^ ]*?"
                 if group is not None and group not in named:
@@ -145,7 +160,7 @@ class Prefix:
                     parts.append(f"(?:{body})")
         return "".join(parts) + ")?" * depth
 
-    def _is_beside_text(self, at: int) -> bool:
+    def is_beside_text(self, at: int) -> bool:
         """Whether nothing but blanks parts a piece from another text."""
         for step in (-1, 1):
             between = self.elements[at + step] if 0 <= at + step < len(self.elements) else None
@@ -209,6 +224,8 @@ _MAX_PREFIXES: Final = 8
 
 _MAX_CANDIDATES: Final = 60
 _MAX_HEADS: Final = 1500
+_MAX_CUT: Final = 300
+"""Heads that shapes are found in, and judged by all; what no shape explains is looked at again."""
 
 
 # Cutting a head into typed pieces. `$name` pieces are slots; the rest is literal.
@@ -382,9 +399,9 @@ class _Judged(NamedTuple):
 
 
 def _best(lines: Sequence[Told]) -> Prefix | None:
-    sample = _thinned(lines)
+    sample = _thinned(lines, _MAX_HEADS)
     shapes: Counter[tuple[Element, ...]] = Counter()
-    for line in sample:
+    for line in _thinned(sample, _MAX_CUT):
         for cut in {_cut(line.head, reading) for reading in _WORDS}:
             if cut is not None:
                 shapes[cut] += 1
@@ -407,9 +424,8 @@ def _best(lines: Sequence[Told]) -> Prefix | None:
     return best.prefix if best else None
 
 
-def _thinned(lines: Sequence[Told]) -> Sequence[Told]:
-    step = max(1, len(lines) // _MAX_HEADS)
-    return lines[::step]
+def _thinned(lines: Sequence[Told], most: int) -> Sequence[Told]:
+    return lines[:: max(1, len(lines) // most)]
 
 
 def _worth(shape: tuple[Element, ...]) -> float:
@@ -753,107 +769,204 @@ def _constants(
     return out
 
 
-# The fast way through a log: a few small regular expressions, each cheap to match.
+# The fast way through a log: all lines of a block at once, a piece at a time.
+
+Step = Callable[[Scan], "Texts | Moments | None"]
 
 
-class Chunk(NamedTuple):
-    """A regular expression anchored at the start, and the names of its groups (the first one is all it matched)."""
+@dataclass(frozen=True, slots=True)
+class Headed:
+    """Lines taken apart: which fit, the groups of `GROUPS` but `stamp`, the label's place in `LABELS`, the message.
 
-    pattern: str
-    groups: tuple[str, ...]
+    `at` is the time, its zones numbered as in `Steps.zones`.
+    """
+
+    fits: Flags
+    groups: Mapping[str, Texts]
+    at: Moments | None
+    label: NDArray[np.int8]
+    message: Texts
+
+    def __getitem__(self, rows: Places) -> Headed:
+        groups = {name: texts[rows] for name, texts in self.groups.items()}
+        at = None if self.at is None else self.at[rows]
+        return Headed(self.fits[rows], groups, at, self.label[rows], self.message[rows])
 
 
-_CAPTURES: Final = 4
-"""RE2 matches an unambiguous, anchored expression in one pass when it has at most four groups; with five it is ten
-times slower (measured with DuckDB 2.0 on two million lines)."""
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A prefix as pieces to read one after another, what comes before `%q` and after it, each with its group."""
+
+    before: tuple[tuple[Step, str | None], ...]
+    after: tuple[tuple[Step, str | None], ...]
+    zones: tuple[str, ...]
+
+    def walk(self, texts: Texts) -> Headed:
+        """Take lines apart, up to their messages."""
+        scan = Scan(texts)
+        groups: dict[str, Texts] = {}
+        at: Moments | None = None
+        for step, group in self.before:
+            piece = step(scan)
+            if isinstance(piece, Moments):
+                at = piece if group is not None and at is None else at
+            elif piece is not None and group is not None:
+                groups.setdefault(group, piece)
+        if self.after:
+            place, fits = scan.at, scan.fits.copy()
+            is_server = scan.which(_LABELS) >= 0
+            scan.at = place
+            for step, group in self.after:
+                piece = step(scan)
+                # Of what stands after `%q` a server process writes nothing.
+                if isinstance(piece, Moments):
+                    local = np.where(is_server, NO_TIME, piece.local)
+                    at = Moments(local, piece.zone) if group is not None and at is None else at
+                elif piece is not None and group is not None:
+                    ends = np.where(is_server, piece.starts, piece.ends)
+                    groups.setdefault(group, Texts(piece.block, piece.starts, ends))
+            scan.at = np.where(is_server, place, scan.at)
+            scan.fits = np.where(is_server, fits, scan.fits)
+        label = scan.which(_LABELS)
+        scan.option(b" ")
+        return Headed(scan.done() & (label >= 0), groups, at, label, scan.rest())
 
 
-def chunks(prefix: Prefix, zones: Sequence[str]) -> tuple[tuple[Chunk, ...], tuple[Chunk, ...]] | None:
-    """Return the chunks before and after `%q` that take most lines of a prefix apart, each in one pass; the last one
-    ends with the severity, in capitals (group `label`).
+_LABELS: Final = tuple(f"{label}: ".encode() for label in LABELS)
+
+
+def steps(prefix: Prefix, zones: Sequence[str], blanks: int = 0) -> Steps | None:
+    """Return how to take most lines of a prefix apart.
 
     `zones` are the time zones that lines bear ('' for none). A text ends at the first character of what follows it: a
-    name that holds that character fails here and is left to `Prefix.pattern`. None when a piece cannot be ended so.
-    A `leading_stamp` has no group: it is cut out by its place.
+    name that holds that character does not fit and is left to `Prefix.pattern`. Where that is a blank, `blanks` says
+    how many of them the program's name holds. None when a piece cannot be ended so, or no text could hold a blank.
     """
-    sides: list[list[tuple[str, str | None]]] = [[]]
-    zone = "|".join(_escaped(f" {name}" if name else "") for name in zones)
+    blanked = _blanked_at(prefix) if blanks else None
+    if blanks and blanked is None:
+        return None
+    sides: list[list[tuple[Step, str | None]]] = [[]]
     for at, element in enumerate(prefix.elements):
         if element == QUIT:
             sides.append([])
             continue
-        if isinstance(element, str):
-            sides[-1].append((_escaped(element), None))
-            continue
         follows = prefix.elements[at + 1] if at + 1 < len(prefix.elements) else None
-        body = _one_pass(element.letter, follows, zone)
-        if body is None:
+        step: Step | None
+        if isinstance(element, str):
+            step = _literal(element.encode())
+        elif element.letter in "ud" and prefix.is_beside_text(at):
+            step = _word(follows) if isinstance(follows, str) and follows != QUIT else None
+        elif at == blanked:
+            step = _blanked(blanks)
+        else:
+            step = _piece(element.letter, follows, zones)
+        if step is None:
             return None
-        is_cut = at == 0 and leading_stamp(prefix, zones) is not None
-        sides[-1].append((body, None if is_cut else GROUPS.get(element.letter)))
+        sides[-1].append((step, GROUPS.get(element.letter) if isinstance(element, Escape) else None))
     if len(sides) > 2:
         return None
-    sides[-1] += [("[A-Z]+[1-5]?", "label"), (":  ?", None)]
-    seen: set[str] = set()
-    before = _chunked(sides[0], seen)
-    return before, _chunked(sides[1], seen) if len(sides) > 1 else ()
+    return Steps(tuple(sides[0]), tuple(sides[1]) if len(sides) > 1 else (), tuple(zones))
 
 
-def leading_stamp(prefix: Prefix, zones: Sequence[str]) -> int | None:
-    """Return how many characters a time takes (without its zone) where every line begins with one, in one zone."""
-    first = prefix.elements[0] if prefix.elements else None
-    if len(zones) != 1 or not isinstance(first, Escape):
-        return None
-    return {"m": 23, "t": 19}.get(first.letter)
+def _literal(text: bytes) -> Step:
+    return lambda scan: scan.literal(text)
 
 
-def _one_pass(letter: str, follows: Element | None, zone: str) -> str | None:
+def _blanked_at(prefix: Prefix) -> int | None:
+    """Return which text may hold blanks although a blank ends it: the program's name, else one nobody could name."""
+    for letter in "a?":
+        for at, (element, follows) in enumerate(itertools.pairwise(prefix.elements)):
+            if element == Escape(letter) and isinstance(follows, str) and follows != QUIT and follows[0] == " ":
+                return at
+    return None
+
+
+def _blanked(blanks: int) -> Step:
+    return lambda scan: scan.until(b" ", but=blanks)
+
+
+def _word(follows: str) -> Step:
+    """Return the step of a name that holds no blank, as `Prefix.pattern` has it where a text stands beside it."""
+    end = follows.encode()[:1]
+
+    def step(scan: Scan) -> Texts:
+        name = scan.until(end)
+        scan.fits &= name.find(b" ") == name.ends
+        return name
+
+    return step
+
+
+def _piece(letter: str, follows: Element | None, zones: Sequence[str]) -> Step | None:
+    """Return the step of one escape before what follows it."""
     if letter in "mts":
-        milliseconds = r"\.\d{3}" if letter == "m" else ""
-        return rf"{_DATE}{milliseconds}(?:{zone})"
-    if letter not in TEXTS and letter not in "hrLv":
-        return _PATTERNS[letter]
+        return _moment(b"0000-00-00 00:00:00.000" if letter == "m" else b"0000-00-00 00:00:00", zones)
+    if letter in _RUNS:
+        return _RUNS[letter]
     if isinstance(follows, str) and follows != QUIT:
-        return rf"[^{_escaped(follows[0])}]*" if follows[0] not in "^-" else rf"[^\{follows[0]}]*"
+        end = follows.encode()[:1]
+        return lambda scan: scan.until(end)
     if letter in "hL" and follows is None:
-        return r"(?:\[local\]|[0-9a-f.:]*)"
+        return _address
     return None
 
 
-def _chunked(parts: Sequence[tuple[str, str | None]], seen: set[str]) -> tuple[Chunk, ...]:
-    out: list[Chunk] = []
-    pattern, groups = "", ["whole"]
-    for body, group in parts:
-        if group is not None and group not in seen:
-            if len(groups) == _CAPTURES:
-                out.append(Chunk(f"^({pattern})", tuple(groups)))
-                pattern, groups = "", ["whole"]
-            seen.add(group)
-            groups.append(group)
-            pattern += f"({body})"
-        else:
-            pattern += f"(?:{body})"
-    if pattern:
-        out.append(Chunk(f"^({pattern})", tuple(groups)))
-    return tuple(out)
+def _moment(shape: bytes, zones: Sequence[str]) -> Step:
+    written = tuple(f" {zone}".encode() if zone else b"" for zone in zones)
+    # The longest first: of no zone and a zone, both of which stand there, the zone is meant.
+    order = sorted(range(len(zones)), key=lambda number: -len(written[number]))
+    place = np.array([*order, -1], dtype=np.int8)
+
+    def step(scan: Scan) -> Moments:
+        at = scan.moment(shape, [written[number] for number in order])
+        return Moments(at.local, place[at.zone])
+
+    return step
 
 
-def stamp_pattern(prefix: Prefix) -> str | None:
-    """Return a regular expression whose first group is a line's time as written; None where lines bear none."""
-    pattern = ""
-    for at, element in enumerate(prefix.elements):
-        if element == QUIT:
-            return None
-        if isinstance(element, str):
-            pattern += _escaped(element)
-        elif element.letter in "mt":
-            literal = prefix.elements[at + 1] if at + 1 < len(prefix.elements) else QUIT
-            end = _escaped(literal[0]) if isinstance(literal, str) and literal != QUIT else ""
-            return f"^{pattern}({_PATTERNS[element.letter]}){end}"
-        else:
-            follows = prefix.elements[at + 1] if at + 1 < len(prefix.elements) else None
-            body = _one_pass(element.letter, follows, "")
-            if body is None:
-                return None
-            pattern += f"(?:{body})"
-    return None
+def _epoch(scan: Scan) -> Texts:
+    start = scan.at
+    whole = scan.run(DIGITS)
+    scan.fits &= (whole.lengths == 9) | (whole.lengths == 10)
+    scan.shape(b".000")
+    return Texts(scan.block, start, scan.at)
+
+
+def _session(scan: Scan) -> Texts:
+    start = scan.at
+    scan.run(HEX)
+    scan.literal(b".")
+    scan.run(HEX)
+    return Texts(scan.block, start, scan.at)
+
+
+def _signed(scan: Scan) -> Texts:
+    start = scan.at
+    scan.option(b"-")
+    scan.run(DIGITS)
+    return Texts(scan.block, start, scan.at)
+
+
+def _state(scan: Scan) -> Texts:
+    state = scan.run(CAPITALS_AND_DIGITS)
+    scan.fits &= state.lengths == 5
+    return state
+
+
+def _address(scan: Scan) -> Texts:
+    start = scan.at
+    is_local = scan.option(b"[local]")
+    rest = scan.run(_ADDRESS_CHARACTERS, least=0)
+    scan.at = np.where(is_local, rest.starts, rest.ends)
+    return Texts(scan.block, start, scan.at)
+
+
+_ADDRESS_CHARACTERS: Final = Class(b"0123456789abcdef.:")
+_RUNS: Final[Mapping[str, Step]] = {
+    **dict.fromkeys("plx", lambda scan: scan.run(DIGITS)),
+    "P": lambda scan: scan.run(DIGITS, least=0),
+    **dict.fromkeys("QN", _signed),
+    "n": _epoch,
+    "c": _session,
+    "e": _state,
+}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connforensics.evidence import Format, Head, Reading, Sample, series, tables, times
+from connforensics.evidence import Format, Head, Reading, Sample, marks, series, tables, times
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,36 +51,8 @@ FOREIGN: Final = frozenset(
 )  # fmt: skip
 """Names of logs and measurements, which have times and texts as well."""
 
-KINDS: Final = (
-    ("rollback", r"roll(?:ed|ing)?[\s_-]?back|revert"),
-    ("deploy", r"deploy|releas|roll(?:ed|ing)?[\s_-]?out|shipp?ed|canary|migration"),
-    ("alert", r"alert|alarm|\bpage[drs]?\b|paging|pagerduty|firing|resolved|opsgenie|incident"),
-    ("scale", r"scal(?:e|ed|ing)|autoscal|replicas"),
-    ("restart", r"restart|reboot|bounced|failover|kill(?:ed)?\b"),
-    ("config", r"config|setting|feature[\s_-]?flag|toggle|chang(?:e|ed)\b"),
-    ("note", r"note|comment|human|chat|observ"),
-)
-"""Kinds of marks and the words for them, tried in this order: on the column for the kind, else on the text."""
-
-LONGEST_KIND: Final = 40
-
 SHARE_KNOWN: Final = 0.5
 """Least share of rows with a known word for their kind, where the header alone could be a log's."""
-
-
-def kind_of(word: str | None, text: str | None) -> str:
-    """Return the kind of a mark: one of KINDS, the word itself where it is none of them, else `note`.
-
-    >>> kind_of("Deployment", None), kind_of(None, "orders restarted by hand"), kind_of("freeze", "")
-    ('deploy', 'restart', 'freeze')
-    """
-    for written in filter(None, (word, text)):
-        for kind, words in KINDS:
-            if re.search(words, written, re.IGNORECASE):
-                return kind
-        if written is word and word.strip():
-            return word.strip().lower()[:LONGEST_KIND]
-    return "note"
 
 
 def accepts(names: Sequence[str]) -> bool:
@@ -106,7 +78,7 @@ def certainty(head: Head) -> float:
 def _known_share(head: Head, layout: tables.Layout, column: int) -> float:
     rows = [re.split(r"[,;\t|]", line) for line in head.lines[layout.index + 1 :][:200] if line.strip()]
     cells = [row[column] for row in rows if len(row) > column]
-    known = [cell for cell in cells if any(re.search(words, cell, re.IGNORECASE) for _, words in KINDS)]
+    known = [cell for cell in cells if any(re.search(words, cell, re.IGNORECASE) for _, words in marks.KINDS)]
     return len(known) / len(cells) if cells else 0.0
 
 
@@ -156,7 +128,7 @@ def _store(reading: Reading, con: duckdb.DuckDBPyConnection, frame: tables.Frame
                 "line_no": rows["line_no"],
                 "event_at": moments,
                 "kind": pa.array(["annotation"] * rows.num_rows, pa.string()),
-                "reason": pa.array([kind_of(*pair) for pair in zip(kinds, texts, strict=True)], pa.string()),
+                "reason": pa.array([marks.kind_of(*pair) for pair in zip(kinds, texts, strict=True)], pa.string()),
                 "application_name": rows["service"],
                 "detail": pa.array(details, pa.string()),
                 "text": pa.array(

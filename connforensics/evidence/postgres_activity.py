@@ -1,10 +1,18 @@
 """Snapshots of PostgreSQL's `pg_stat_activity`: who was connected, doing what, since when.
 
 Obtained with `\\copy (SELECT now() AS sampled_at, * FROM pg_stat_activity) TO 'activity.csv' CSV HEADER` once or in a
-loop, `psql --csv`, `psql -A`, or pasted from a terminal: aligned, expanded (`\\x`) or under `\\watch`. Any subset of the
-columns in any order, of versions 8.2 to 18, with or without a sample time. Settings shown in the same paste are read too.
+loop, `psql --csv`, `psql -A`, `psql -H`, `row_to_json`, or pasted from a terminal: aligned, expanded (`\\x`) or under
+`\\watch`. Any subset of the columns in any order, of versions 8.2 to 18, with or without a sample time. Settings shown in
+the same paste are read too.
+
+The same from others: `heroku pg:ps`, `pgcenter report -A` and the members of `pgcenter record` archives (whose time is in
+the member's name), `pgmetrics -f json`, Metricbeat's `postgresql.activity`. What they tell as an age is counted back from
+the sample's time.
 
 https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+https://github.com/lesovsky/pgcenter/blob/master/doc/pgcenter-record-readme.md
+https://pgmetrics.io/docs/index.html
+https://www.elastic.co/guide/en/beats/metricbeat/current/metricbeat-metricset-postgresql-activity.html
 """
 
 from __future__ import annotations
@@ -26,24 +34,27 @@ if TYPE_CHECKING:
     import duckdb
 
 ALIASES: Final = {
-    "sampled_at": times.COLUMNS,
+    "sampled_at": (*times.COLUMNS, "@timestamp", "at"),
     "server": ("server", "server_name", "node", "db_host", "db_instance", "instance"),
     "backend_id": ("pid", "procpid", "backend_pid", "process_id", "backend_id"),
-    "user_name": ("usename", "user_name", "username", "user", "rolname", "role"),
-    "database_name": ("datname", "database_name", "dbname", "database", "db"),
-    "application_name": ("application_name", "app_name", "appname", "application", "app"),
-    "client_host": ("client_addr", "client_address", "client_ip", "client_host", "client", "remote_addr", "addr"),
-    "client_hostname": ("client_hostname",),
-    "client_port": ("client_port", "port"),
+    "user_name": ("usename", "user_name", "username", "user", "rolname", "role", "role_name", "user.name"),
+    "database_name": ("datname", "database_name", "dbname", "database", "db", "db_name", "database.name"),
+    "application_name": ("application_name", "app_name", "appname", "application", "app", "source"),
+    "client_host": ("client_addr", "client_address", "client_ip", "client_host", "client", "remote_addr", "addr", "cl_addr", "client.address"),
+    "client_hostname": ("client_hostname", "client.hostname"),
+    "client_port": ("client_port", "port", "cl_port", "client.port"),
     "backend_type": ("backend_type",),
     "backend_start_at": ("backend_start", "backend_start_at", "backend_started"),
     "xact_start_at": ("xact_start", "xact_start_at", "transaction_start"),
     "query_start_at": ("query_start", "query_start_at"),
     "state_change_at": ("state_change", "state_change_at", "state_changed"),
     "state": ("state", "status"),
-    "wait_event_type": ("wait_event_type", "wait_type"),
+    "wait_event_type": ("wait_event_type", "wait_type", "wait_etype"),
     "wait_event": ("wait_event",),
     "waiting": ("waiting",),
+    "xact_age": ("xact_age", "running_for"),
+    "query_age": ("query_age", "runtime"),
+    "state_age": ("change_age", "state_age", "idle_for"),
     "blocked_by": ("blocked_by", "pg_blocking_pids", "blocking_pids", "blocking_pid", "blockers", "blocked_by_pids"),
     "query_id": ("query_id", "queryid"),
     "query": ("query", "current_query", "query_text", "sql", "statement"),
@@ -69,10 +80,14 @@ TELLING: Final = (
 
 FOREIGN: Final = frozenset(
     ("sent_lsn", "sent_location", "sync_state", "locktype", "received_lsn", "relid", "phase", "calls", "slot_name", "cpu",
-     "remote_pid", "info", "command", "hostgroup", "thread_id", "ppid", "args", "cmd")
+     "remote_pid", "info", "command", "hostgroup", "thread_id", "ppid", "args", "cmd", "message", "msg", "level", "severity",
+     "error_severity", "session_id", "session_line_num", "logger", "blocked_pid")
 )  # fmt: skip
 """Names of views and listings with process ids and states that are something else: pg_stat_replication, pg_locks,
-progress views, PgBouncer's SHOW SERVERS, processlists, `ps`."""
+progress views, PgBouncer's SHOW SERVERS, processlists, `ps`, logs in CSV or JSON."""
+
+AGES: Final = {"xact_age": "xact_start_at", "query_age": "query_start_at", "state_age": "state_change_at"}
+"""What is told instead of a start: how long ago it was."""
 
 STARTS: Final = ("backend_start_at", "xact_start_at", "query_start_at", "state_change_at")
 
@@ -105,12 +120,13 @@ def certainty(head: Head) -> float:
 
 def read(reading: Reading) -> None:
     """Store each row of a snapshot as a backend_sample, all rows of one snapshot at one instant."""
-    run = _Run(reading)
-    with tables.scratch(reading.options.timezone) as con:
+    with tables.scratch(reading.options.timezone) as con, tables.Storing(reading) as storing:
+        run = _Run(reading, storing)
         for frame in tables.frames(reading, _accepts_any, KEEP):
             if accepts(frame.names):
                 run.store(con, frame)
             else:
+                storing.wait()
                 postgres_settings.store(reading, con, frame)
         run.finish()
 
@@ -124,6 +140,7 @@ class _Run:
     """The reading of one source: the snapshot still open, and what had to be assumed."""
 
     reading: Reading
+    storing: tables.Storing
     snapshots: Snapshots = field(default_factory=Snapshots)
     held: list[pa.Table] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
@@ -134,14 +151,8 @@ class _Run:
         found = tables.match(frame.names, ALIASES)
         self._check_zone(frame, found)
         has_time = "sampled_at" in found
-        rows = tables.select(con, frame.rows, _query(found))
-        zone = self.reading.options.timezone
-        for target in ("sampled_at", *STARTS):
-            if target in found:
-                whole = times.filled(rows[target], frame.rows[f"c{found[target]}"], zone)
-                rows = rows.set_column(rows.column_names.index(target), target, whole)
-        rows = rows.append_column("latest_at", pc.max_element_wise(*(rows[target] for target in STARTS)))
-        is_good = pa.chunked_array([np.ones(rows.num_rows, dtype=bool)])
+        rows = _typed(con, frame, found, self.reading.options.timezone)
+        is_good = pc.is_valid(rows["line_no"])
         for target in {"backend_id", "sampled_at"} & found.keys():
             is_good = pc.and_(is_good, pc.is_valid(rows[target]))
         if not pc.all(is_good).as_py():
@@ -182,8 +193,8 @@ class _Run:
         instants, kept = self.snapshots.assign(
             rows["sampled_at"].cast(pa.int64()).to_numpy(), _ids(rows), rows["anew"].to_numpy()
         )
-        rows = _with_time(rows, pa.array(instants, pa.timestamp("us")))
-        self._insert(rows if kept.all() else rows.filter(pa.array(kept)))
+        rows = _with_time(rows, tables.longs(instants, tables.MOMENT))
+        self._insert(rows if kept.all() else rows.filter(tables.flags(kept)))
 
     def _untimed(self, rows: pa.Table) -> None:
         """Hold rows back until their snapshot is whole: only then is its lower bound known."""
@@ -228,7 +239,12 @@ class _Run:
     def _insert(self, rows: pa.Table) -> None:
         first, last = pc.min(rows["sampled_at"]).as_py(), pc.max(rows["sampled_at"]).as_py()
         self.reading.ledger.saw(first, last)
-        self.reading.insert("backend_sample", rows.drop_columns(["lines", "anew", "latest_at"]))
+        for age, start in AGES.items():
+            if age in rows.column_names:
+                since = pc.subtract(rows["sampled_at"].cast(pa.int64()), rows[age]).cast(tables.MOMENT)
+                whole = pc.coalesce(rows[start], since)
+                rows = rows.drop_columns([age]).set_column(rows.column_names.index(start), start, whole)
+        self.storing.insert("backend_sample", rows.drop_columns(["lines", "anew", "latest_at"]))
 
 
 def _ids(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -240,63 +256,92 @@ def _with_time(rows: pa.Table, instants: pa.Array) -> pa.Table:
     return rows.set_column(rows.column_names.index("sampled_at"), "sampled_at", instants)
 
 
-def _query(found: dict[str, int]) -> str:
-    """Return the SQL from a frame to typed rows: the columns present, and what the loader needs beside them."""
+def _typed(con: duckdb.DuckDBPyConnection, frame: tables.Frame, found: dict[str, int], zone: str | None) -> pa.Table:
+    """Return the rows of a frame as they are stored, with `lines`, `anew` and `latest_at` beside."""
+    rows = frame.rows
+    nothing = pa.chunked_array([pa.nulls(rows.num_rows, pa.string())])
 
-    def text(target: str) -> str:
-        return tables.column(found.get(target))
+    def text(target: str) -> pa.ChunkedArray:
+        return rows[f"c{found[target]}"] if target in found else nothing
 
-    def time(target: str) -> str:
-        return times.sql(f"c{found[target]}") if target in found else "CAST(NULL AS TIMESTAMP)"
+    def moment(target: str) -> pa.ChunkedArray:
+        name = f"c{found[target]}" if target in found else "told" if target == "sampled_at" else None
+        return tables.moments(con, rows, name, zone) if name else nothing.cast(tables.MOMENT)
 
-    host = text("client_host")
-    if "client_hostname" in found:
-        host = f"coalesce({host}, {text('client_hostname')})"
-    port = f"TRY_CAST({text('client_port')} AS INTEGER)"
-    query = text("query")
-    state = f"lower({text('state')})"
-    if "state" not in found and "query" in found:
-        # Until 9.1 the state stood in current_query.
-        state = f"""CASE
-          WHEN starts_with({query}, '<IDLE> in transaction (aborted)') THEN 'idle in transaction (aborted)'
-          WHEN starts_with({query}, '<IDLE> in transaction') THEN 'idle in transaction'
-          WHEN starts_with({query}, '<IDLE>') THEN 'idle'
-          WHEN starts_with({query}, '<') THEN NULL
-          WHEN {query} IS NOT NULL THEN 'active'
-        END"""
-    wait_type = text("wait_event_type")
-    if "waiting" in found and "wait_event_type" not in found:
-        # Until 9.5: waiting for a lock.
-        wait_type = f"CASE WHEN lower({text('waiting')}) IN ('t', 'true', '1', 'yes') THEN 'Lock' END"
-    server = f", {text('server')} AS server" if "server" in found else ""
-    return f"""
-    SELECT
-      line_no, lines, anew,
-      {time("sampled_at") if "sampled_at" in found else "CAST(CAST(told AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP)"} AS sampled_at,
-      TRY_CAST({text("backend_id")} AS BIGINT) AS backend_id,
-      {text("user_name")} AS user_name,
-      {text("database_name")} AS database_name,
-      {text("application_name")} AS application_name,
-      CASE
-        WHEN {port} = -1 AND {host} IS NULL THEN '[local]'
-        WHEN contains({host}, '/') THEN regexp_replace({host}, '/(32|128)$', '')
-        ELSE {host}
-      END AS client_host,
-      CASE WHEN {port} >= 0 THEN {port} END AS client_port,
-      {text("backend_type")} AS backend_type,
-      {time("backend_start_at")} AS backend_start_at,
-      {time("xact_start_at")} AS xact_start_at,
-      {time("query_start_at")} AS query_start_at,
-      {time("state_change_at")} AS state_change_at,
-      {state} AS state,
-      {wait_type} AS wait_event_type,
-      {text("wait_event")} AS wait_event,
-      nullif(regexp_replace({text("blocked_by")}, '[{{}}\\[\\] ]', '', 'g'), '') AS blocked_by,
-      {text("query_id")} AS query_id,
-      {query} AS query
-      {server}
-    FROM frame
-    """
+    host = (
+        pc.coalesce(text("client_host"), text("client_hostname")) if "client_hostname" in found else text("client_host")
+    )
+    if pc.any(pc.match_substring(host, "/")).as_py():
+        host = pc.replace_substring_regex(host, r"/(?:32|128)$", "")
+    port = tables.integers(text("client_port"), pa.int32())
+    is_local = pc.and_(pc.is_null(host), pc.fill_null(pc.equal(port, -1), False))
+    columns = {
+        "line_no": rows["line_no"],
+        "lines": rows["lines"],
+        "anew": rows["anew"],
+        "sampled_at": moment("sampled_at"),
+        "backend_id": tables.integers(text("backend_id"), pa.int64()),
+        "user_name": text("user_name"),
+        "database_name": text("database_name"),
+        "application_name": text("application_name"),
+        "client_host": pc.if_else(is_local, "[local]", host),
+        "client_port": pc.if_else(pc.greater_equal(port, 0), port, None),
+        "backend_type": text("backend_type"),
+        **{target: moment(target) for target in STARTS},
+        "state": _states(text("state")) if "state" in found else _states_of_old(text("query")),
+        "wait_event_type": _waits_of_old(text("waiting"))
+        if "wait_event_type" not in found and "running_for" not in frame.names
+        else text("wait_event_type"),
+        "wait_event": text("wait_event"),
+        "blocked_by": _blockers(text("blocked_by")),
+        "query_id": text("query_id"),
+        "query": text("query"),
+    }
+    if "server" in found:
+        columns["server"] = text("server")
+    for age in AGES.keys() & found.keys():
+        columns[age] = _microseconds(con, rows, f"c{found[age]}")
+    columns["latest_at"] = pc.max_element_wise(*(columns[target] for target in STARTS))
+    return pa.table(columns)
+
+
+def _microseconds(con: duckdb.DuckDBPyConnection, rows: pa.Table, name: str) -> pa.ChunkedArray:
+    query = f"SELECT line_no, CAST(epoch(TRY_CAST({name} AS INTERVAL)) * 1e6 AS BIGINT) AS age FROM frame"
+    return tables.select(con, rows.select(["line_no", name]), query)["age"]
+
+
+def _states(written: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.utf8_lower(written)
+
+
+def _states_of_old(query: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the state, which until 9.1 stood in current_query."""
+    known = pc.starts_with(query, "<")
+    return pc.case_when(
+        pc.make_struct(
+            pc.starts_with(query, "<IDLE> in transaction (aborted)"),
+            pc.starts_with(query, "<IDLE> in transaction"),
+            pc.starts_with(query, "<IDLE>"),
+            pc.invert(known),
+        ),
+        "idle in transaction (aborted)",
+        "idle in transaction",
+        "idle",
+        "active",
+    )
+
+
+def _waits_of_old(waiting: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the kind of wait: until 9.5 there was a flag, for locks only."""
+    is_waiting = pc.is_in(pc.utf8_lower(waiting), value_set=pa.array(["t", "true", "1", "yes"]))
+    return pc.if_else(is_waiting, "Lock", pa.scalar(None, pa.string()))
+
+
+def _blockers(written: pa.ChunkedArray) -> pa.ChunkedArray:
+    if written.null_count == len(written):
+        return written
+    bare = pc.replace_substring_regex(written, r"[{}\[\] ]", "")
+    return pc.if_else(pc.equal(bare, ""), None, bare)
 
 
 CSV = """\
@@ -329,12 +374,6 @@ shop=# select pid, usename, state, wait_event, query from pg_stat_activity where
      |         |        |            | FROM b
  102 | web     | active |            | SELECT 2
 (2 строки)
-
-shop=# show max_connections;
- max_connections
------------------
- 100
-(1 row)
 """
 
 WATCHED = """\
@@ -372,6 +411,62 @@ client_port      | -1
 query_start      | 2011-01-17 11:51:30.213533+01
 waiting          | f
 current_query    | <IDLE> in transaction
+"""
+
+HEROKU = """\
+  pid  |        state        | source |     username     |   running_for   |       transaction_start       | waiting |     query
+-------+---------------------+--------+------------------+-----------------+-------------------------------+---------+---------------
+ 31776 | active              | psql   | u2vi2nt40t3vcq   | 00:19:08.017088 | 2026-11-21 02:52:51.982912+00 | t       | SELECT 1;
+ 31912 | idle in transaction | web.1  | u2vi2nt40t3vcq   | 00:18:56.12178  | 2026-11-21 02:53:03.87822+00  | f       | SELECT 2;
+(2 rows)
+
+"""
+
+PGCENTER = """\
+pid       cl_addr       cl_port   datname   usename   appname     backend_type    wait_etype  wait_event     state     xact_age  query_age        change_age       query
+2026/11/21 03:12:00, rate: 1s
+3781498                 -1        shop      web                   client backend  Client      ClientRead     idle      00:00:05  00:00:01         00:00:01         SELECT abalance FROM pgbench_ac~
+2967718   127.0.0.1/32  35960               postgres  14/replica  walsender       Activity    WalSenderMain  active              3 days 18:14:30  3 days 18:14:30  START_REPLICATION 36/E3000000 T~
+2026/11/21 03:12:01, rate: 1s
+3781498                 -1        shop      web                   client backend                             active    00:00:06  00:00:00         00:00:00         END;
+"""
+
+PGCENTER_MEMBER = (
+    '{"Values":[[{"String":"7","Valid":true},{"String":"web","Valid":true},{"String":"active","Valid":true},'
+    '{"String":"00:00:05","Valid":true},{"String":"","Valid":false},{"String":"SELECT 1","Valid":true}]],'
+    '"Cols":["pid","usename","state","xact_age","wait_event","query"],"Ncols":6,"Nrows":1,"Valid":true}'
+)
+
+PGMETRICS = """\
+{
+  "meta": {"version": "1.0", "at": 1795230720, "collected_dbs": ["shop"], "local": true},
+  "start_time": 1795000000,
+  "backends": [
+    {
+      "db_name": "shop", "role_name": "web", "application_name": "", "pid": 7, "client_addr": "10.0.0.5/32",
+      "backend_start": 1795230000, "xact_start": 0, "query_start": 1795230700, "state_change": 1795230710,
+      "wait_event_type": "Client", "wait_event": "ClientRead", "state": "idle", "backend_xid": 0, "query": "SELECT 1"
+    }
+  ],
+  "roles": [],
+  "settings": {"max_connections": {"setting": "100"}, "work_mem": {"setting": "4096", "source": "default"}}
+}
+"""
+
+METRICBEAT = (
+    '{"@timestamp":"2026-11-21T03:12:00.853Z","event":{"dataset":"postgresql.activity","module":"postgresql"},'
+    '"postgresql":{"activity":{"application_name":"","backend_start":"2026-11-21T03:10:00.467Z","backend_type":"client backend",'
+    '"client":{"address":"192.168.128.1","hostname":"","port":33414},"database":{"name":"shop","oid":13395},"pid":2236,'
+    '"query":"SELECT * FROM t","query_start":"2026-11-21T03:11:40.469Z","state":"idle","state_change":"2026-11-21T03:11:40.471Z",'
+    '"user":{"id":10,"name":"web"}}},"service":{"address":"192.168.128.2:5432","type":"postgresql"}}\n'
+)
+
+JSON_IN_PSQL = """\
+                                   row_to_json
+---------------------------------------------------------------------------------
+ {"now":"2026-11-21T03:12:00+00:00","pid":7,"usename":"web","state":"active",   +
+  "datname":"shop","query":"SELECT\\n1","backend_start":null}
+(1 row)
 """
 
 FORMAT = Format(
@@ -446,6 +541,77 @@ FORMAT = Format(
                 )
             },
             name="expanded.txt",
+        ),
+        Sample(
+            HEROKU,
+            {
+                "backend_sample": (
+                    {"line_no": 3, "backend_id": 31776, "state": "active", "application_name": "psql",
+                     "xact_start_at": "2026-11-21T02:52:51.982912", "wait_event_type": None},
+                    {"line_no": 4, "backend_id": 31912, "user_name": "u2vi2nt40t3vcq", "query": "SELECT 2;"},
+                )
+            },
+            name="ps.txt",
+        ),
+        Sample(
+            PGCENTER,
+            {
+                "backend_sample": (
+                    {"line_no": 3, "sampled_at": "2026-11-21T03:12:00", "backend_id": 3781498, "client_host": "[local]",
+                     "application_name": None, "database_name": "shop", "xact_start_at": "2026-11-21T03:11:55",
+                     "state_change_at": "2026-11-21T03:11:59", "state": "idle", "wait_event_type": "Client"},
+                    {"line_no": 4, "sampled_at": "2026-11-21T03:12:00", "backend_id": 2967718, "client_host": "127.0.0.1",
+                     "database_name": None, "client_port": 35960, "query_start_at": "2026-11-17T08:57:30"},
+                    {"line_no": 6, "sampled_at": "2026-11-21T03:12:01", "backend_id": 3781498, "wait_event_type": None,
+                     "query": "END;"},
+                )
+            },
+            name="report.txt",
+        ),
+        Sample(
+            PGCENTER_MEMBER,
+            {
+                "backend_sample": (
+                    {"line_no": 1, "sampled_at": "2026-11-21T03:12:00", "backend_id": 7, "state": "active", "wait_event": None,
+                     "xact_start_at": "2026-11-21T03:11:55"},
+                )
+            },
+            name="activity.20261121T031200.json",
+        ),
+        Sample(
+            PGMETRICS,
+            {
+                "backend_sample": (
+                    {"line_no": 5, "sampled_at": "2026-11-21T03:12:00", "backend_id": 7, "user_name": "web", "state": "idle",
+                     "database_name": "shop", "client_host": "10.0.0.5", "backend_start_at": "2026-11-21T03:00:00",
+                     "xact_start_at": None, "application_name": None},
+                ),
+                "setting": (
+                    {"line_no": 12, "name": "max_connections", "value": "100"},
+                    {"line_no": 12, "name": "work_mem", "value": "4096"},
+                ),
+            },
+            name="pgmetrics.json",
+        ),
+        Sample(
+            METRICBEAT,
+            {
+                "backend_sample": (
+                    {"line_no": 1, "sampled_at": "2026-11-21T03:12:00.853", "backend_id": 2236, "user_name": "web",
+                     "database_name": "shop", "client_host": "192.168.128.1", "client_port": 33414, "state": "idle"},
+                )
+            },
+            name="metricbeat.ndjson",
+        ),
+        Sample(
+            JSON_IN_PSQL,
+            {
+                "backend_sample": (
+                    {"line_no": 3, "sampled_at": "2026-11-21T03:12:00", "backend_id": 7, "state": "active",
+                     "query": "SELECT\n1"},
+                )
+            },
+            name="json.txt",
         ),
     ),
 )  # fmt: skip

@@ -120,12 +120,7 @@ class Zones:
             else (f"CASE WHEN substr({stamp}, 20, 1) = '.' THEN left({stamp}, 23) ELSE left({stamp}, 19) END")
         )
         local = f"TRY_CAST({written} AS TIMESTAMP)"
-        values = {}
-        for zone, meaning in self._meanings.items():
-            if isinstance(meaning, str):
-                values[zone] = f"CAST(timezone('{meaning}', {local}) AS TIMESTAMP)"
-            else:
-                values[zone] = local if meaning == 0 else f"{local} - INTERVAL ({meaning}) SECOND"
+        values = {zone: self._utc_sql(zone, local) for zone in self._meanings}
         if not values:
             return "CAST(NULL AS TIMESTAMP)"
         if digits and len(values) == 1:
@@ -147,6 +142,20 @@ class Zones:
                 value = local if meaning == 0 else f"{local} - INTERVAL ({meaning}) SECOND"
             arms.append(f"WHEN '{spelling.replace(chr(39), chr(39) * 2)}' THEN {value}")
         return f"CASE {zone} {' '.join(arms)} END" if arms else "CAST(NULL AS TIMESTAMP)"
+
+    def local_sql(self, local: str, zone: str) -> str:
+        """Return SQL for the UTC time of a local one: `local` is a TIMESTAMP, `zone` one of `spellings`."""
+        values = [self._utc_sql(name, local) for name in self._meanings]
+        if len(values) < 2:
+            return values[0] if values else "CAST(NULL AS TIMESTAMP)"
+        arms = " ".join(f"WHEN '{name}' THEN {value}" for name, value in zip(self._meanings, values, strict=True))
+        return f"CASE {zone} {arms} END"
+
+    def _utc_sql(self, zone: str, local: str) -> str:
+        meaning = self._meanings[zone]
+        if isinstance(meaning, str):
+            return f"CAST(timezone('{meaning}', {local}) AS TIMESTAMP)"
+        return local if meaning == 0 else f"{local} - INTERVAL ({meaning}) SECOND"
 
     def utc(self, stamp: str, zone: str) -> datetime | None:
         """Return the UTC time of a written time, None where it is none."""

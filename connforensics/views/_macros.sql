@@ -17,12 +17,20 @@ CREATE TEMP MACRO client_of(application_name, user_name, client_host) AS
   );
 
 -- Whether a row of a snapshot holds one of the slots that max_connections counts: a client's backend, no background
--- process, no parallel worker, and (since PostgreSQL 12) no WAL sender. Before version 10 there is no backend_type.
-CREATE TEMP MACRO is_client_backend(backend_type, user_name, query) AS
+-- process, no parallel worker, and in PostgreSQL (since version 12) no WAL sender; a MySQL replica's dump thread does hold
+-- one. Before PostgreSQL 10 there is no backend_type.
+CREATE TEMP MACRO is_client_backend(engine, backend_type, user_name, query) AS
   CASE
-    WHEN backend_type IS NOT NULL THEN backend_type = 'client backend'
+    WHEN backend_type = 'client backend' THEN true
+    WHEN backend_type = 'walsender' THEN coalesce(engine, 'postgres') <> 'postgres'
+    WHEN backend_type IS NOT NULL THEN false
     ELSE user_name IS NOT NULL AND NOT starts_with(coalesce(query, ''), 'autovacuum: ')
   END;
+
+-- Whether a row is of a list of all sessions of a server; poolers list sessions of theirs, and MySQL's lists of
+-- transactions and lock waits show some sessions only.
+CREATE TEMP MACRO is_of_whole_snapshot(engine, backend_type) AS
+  (engine IS NULL OR engine IN ('postgres', 'mysql', 'mariadb')) AND coalesce(backend_type, '') <> 'innodb transaction';
 
 CREATE TEMP MACRO is_slot_refusal(kind) AS kind IN ('refused_full', 'refused_reserved', 'refused_quota');
 

@@ -6,6 +6,7 @@ WITH named AS (
   SELECT
     coalesce(server, '') AS server,
     name,
+    max(engine) AS engine,
     arg_max(try_cast(value AS BIGINT), coalesce(valid_at, TIMESTAMP '1970-01-01')) AS value,
     arg_max(source_id, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS source_id,
     arg_max(line_no, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS line_no
@@ -18,6 +19,7 @@ WITH named AS (
 configured AS (
   SELECT
     server,
+    max(engine) AS engine,
     max(value) FILTER (WHERE name = 'max_connections') AS max_backends,
     max(value) FILTER (WHERE name = 'superuser_reserved_connections') AS superuser_reserved,
     max(value) FILTER (WHERE name = 'reserved_connections') AS role_reserved,
@@ -28,12 +30,12 @@ configured AS (
   HAVING max_backends IS NOT NULL
 ),
 serving AS (
-  SELECT DISTINCT coalesce(server, '') AS server, coalesce(engine, 'postgres') AS engine FROM source
-  WHERE is_server(coalesce(engine, 'postgres'))
-    AND format <> 'unknown'
+  SELECT DISTINCT coalesce(server, '') AS server, engine
+  FROM source
+  WHERE is_server(engine)
 ),
 sole AS (
-  SELECT any_value(server) AS server
+  SELECT any_value(server) AS server, any_value(engine) AS engine
   FROM serving
   HAVING count(DISTINCT server) = 1
 ),
@@ -63,17 +65,22 @@ at_refusal AS (
 SELECT
   server,
   max_backends,
-  coalesce(superuser_reserved, CASE WHEN engine = 'postgres' THEN 3 ELSE 0 END) + coalesce(role_reserved, 0) AS reserved_backends,
-  max_backends - coalesce(superuser_reserved, CASE WHEN engine = 'postgres' THEN 3 ELSE 0 END) - coalesce(role_reserved, 0) AS usable_backends,
+  coalesce(superuser_reserved, CASE WHEN known_engine = 'postgres' THEN 3 ELSE 0 END) + coalesce(role_reserved, 0) AS reserved_backends,
+  max_backends - coalesce(superuser_reserved, CASE WHEN known_engine = 'postgres' THEN 3 ELSE 0 END) - coalesce(role_reserved, 0) AS usable_backends,
   CASE
-    WHEN superuser_reserved IS NULL AND engine = 'postgres' THEN 'setting, superuser_reserved_connections assumed 3'
+    WHEN superuser_reserved IS NULL AND known_engine = 'postgres' THEN 'setting, superuser_reserved_connections assumed 3'
     ELSE 'setting'
   END AS basis,
   source_id,
   line_no
 FROM (
   SELECT configured.* REPLACE (coalesce(nullif(configured.server, ''), sole.server, '') AS server),
-         coalesce((SELECT any_value(serving.engine) FROM serving WHERE serving.server = configured.server), 'postgres') AS engine
+         coalesce(
+           configured.engine,
+           (SELECT any_value(serving.engine) FROM serving WHERE serving.server = configured.server),
+           sole.engine,
+           'postgres'
+         ) AS known_engine
   FROM configured
   LEFT JOIN sole ON true
 )

@@ -1,7 +1,7 @@
 -- inlined
 -- One row is one client's backend in one snapshot, with the ages that matter.
 SELECT
-  coalesce(server, '') AS server,
+  server,
   engine,
   source_id,
   line_no,
@@ -17,8 +17,8 @@ SELECT
   xact_start_at,
   query_start_at,
   state_change_at,
-  coalesce(state, CASE WHEN command = 'Sleep' THEN 'idle' WHEN command IS NOT NULL THEN 'active' ELSE 'unknown' END) AS state,
-  wait_event_type,
+  CASE WHEN state = 'idle' AND is_in_transaction THEN 'idle in transaction' ELSE state END AS state,
+  CASE WHEN blocked_by IS NOT NULL AND NOT is_server_postgres THEN 'Lock' ELSE wait_event_type END AS wait_event_type,
   wait_event,
   blocked_by,
   query,
@@ -26,5 +26,21 @@ SELECT
   epoch(sampled_at - xact_start_at) AS in_transaction_s,
   epoch(sampled_at - query_start_at) AS since_query_start_s,
   epoch(sampled_at - backend_start_at) AS age_s
-FROM backend_sample
-WHERE is_client_backend(backend_type, user_name, query)
+FROM (
+  SELECT
+    sample.* REPLACE (
+      coalesce(sample.server, '') AS server,
+      coalesce(sample.xact_start_at, open_transaction.xact_start_at) AS xact_start_at,
+      coalesce(sample.blocked_by, open_transaction.blocked_by) AS blocked_by,
+      coalesce(sample.state, CASE WHEN command = 'Sleep' THEN 'idle' WHEN command IS NOT NULL THEN 'active' ELSE 'unknown' END) AS state
+    ),
+    open_transaction.xact_start_at IS NOT NULL AS is_in_transaction,
+    coalesce(engine, 'postgres') = 'postgres' AS is_server_postgres
+  FROM backend_sample AS sample
+  LEFT JOIN open_transaction
+    ON open_transaction.server = coalesce(sample.server, '')
+   AND open_transaction.backend_id = sample.backend_id
+   AND open_transaction.bucket_at = time_bucket(INTERVAL 10 SECOND, sample.sampled_at)
+  WHERE is_client_backend(engine, backend_type, user_name, query)
+    AND is_of_whole_snapshot(engine, backend_type)
+)

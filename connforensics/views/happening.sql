@@ -6,6 +6,7 @@ WITH lived AS (
     'server_starting', 'server_ready', 'server_stopping', 'server_crashed', 'server_reloaded', 'setting_changed',
     'annotation', 'host_shunned', 'pool_started', 'pool_stopped', 'pool_failed', 'clock_leap'
   )
+    AND coalesce(reason, '') NOT IN ('storage_complete', 'other_limit')
 ),
 folded AS (
   SELECT

@@ -8,7 +8,7 @@ WITH sign AS (
   UNION ALL
   SELECT server, refused_at, 1, NULL, source_id, line_no
   FROM refusal
-  WHERE kind IN ('refused_full', 'refused_reserved', 'client_refused')
+  WHERE (kind IN ('refused_full', 'refused_reserved') OR (kind = 'client_refused' AND coalesce(reason, 'full') IN ('full', 'reserved')))
     AND refused_at IS NOT NULL
 ),
 marked AS (

@@ -33,6 +33,7 @@ WITH life AS (
       'refused_full', 'refused_reserved', 'refused_quota', 'refused_state', 'refused_rule', 'auth_failed',
       'auth_timeout', 'unknown_target', 'bad_startup'
     )
+    AND NOT (kind = 'session_aborted' AND coalesce(reason, '') = 'unauthenticated')
 ),
 followed AS (
   SELECT
@@ -47,7 +48,7 @@ numbered AS (
     *,
     sum(
       CASE
-        WHEN previous_kind IS NULL OR kind = 'connection_received' THEN 1
+        WHEN previous_kind IS NULL OR kind IN ('connection_received', 'connection_opened') THEN 1
         WHEN kind IN ('connection_closed', 'session_aborted') THEN (previous_is_end AND previous_kind NOT IN ('session_terminated', 'fatal_error'))::INTEGER
         ELSE previous_is_end::INTEGER
       END
@@ -108,8 +109,10 @@ server_end AS (
   WHERE is_server(engine)
     AND event_at IS NOT NULL
     AND (
-      kind IN ('server_crashed', 'server_starting', 'server_ready')
-      OR (kind = 'server_stopping' AND reason IN ('fast', 'immediate'))
+      (kind = 'server_crashed' AND coalesce(reason, '') NOT IN ('start_failed', 'bind_failed'))
+      OR kind = 'server_starting'
+      OR (kind = 'server_ready' AND coalesce(reason, '') NOT IN ('x_plugin', 'admin_interface', 'galera'))
+      OR (kind = 'server_stopping' AND reason IN ('fast', 'immediate', 'normal', 'complete'))
     )
 )
 SELECT

@@ -84,6 +84,7 @@ anonymous AS (
   WHERE is_server(engine)
     AND (backend_id IS NULL OR event_at IS NULL)
     AND reason IS DISTINCT FROM 'replication'
+    AND reason IS DISTINCT FROM 'unauthenticated'
     AND kind IN (
       'connection_authorized', 'connection_opened', 'connection_closed', 'session_aborted', 'refused_reserved',
       'refused_quota', 'unknown_target'

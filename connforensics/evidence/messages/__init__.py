@@ -27,7 +27,8 @@ class Message:
     back-reference; unnamed groups are `(?:...)`), its named groups are of `FIELDS`. `has` holds literals of which one
     must occur, letter by letter: they keep millions of other lines cheap, so each must be rare in other lines. A `kind`
     of None says that the text is known and tells nothing about connections. The first entry that fits wins.
-    `since` and `until` are the first and last version that write it.
+    `since` and `until` are the first and last version that write it. Where the same words mean another thing in lines of
+    another kind, `frame` names the frame whose lines are meant.
     """
 
     kind: str | None
@@ -40,6 +41,7 @@ class Message:
     error_code: str | None = None
     since: str | None = None
     until: str | None = None
+    frame: str | None = None
 
     @property
     def literals(self) -> tuple[str, ...]:
@@ -51,8 +53,10 @@ class Message:
         """The named groups of the pattern, in order."""
         return tuple(re.compile(self.pattern).groupindex) if self.pattern else ()
 
-    def fits(self, text: str) -> bool:
-        """Tell whether a text is this message."""
+    def fits(self, text: str, frame: str | None = None) -> bool:
+        """Tell whether a text is this message, in a line of any frame or of the one named."""
+        if frame is not None and self.frame not in (None, frame):
+            return False
         return any(literal in text for literal in self.literals) and (
             not self.pattern or re.search(self.pattern, text) is not None
         )

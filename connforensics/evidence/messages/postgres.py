@@ -811,13 +811,19 @@ def one_of_sql(text: str, among: Iterable[str]) -> str:
     return f"list_contains([{', '.join(map(quoted, among))}], {text})"
 
 
-def sqlstate_sql(number: str) -> str:
-    """Return SQL that gives the SQLSTATE a text implies, NULL where texts of that kind and reason differ in it."""
+@functools.cache
+def implied_sqlstates() -> tuple[str | None, ...]:
+    """Return by number the SQLSTATE a text implies, None where texts of that kind and reason differ in it."""
     found: dict[int, set[str | None]] = {}
     for entry in CATALOGUE:
         found.setdefault(_number(entry.kind, entry.reason), set()).add(entry.sqlstate)
     implied = [found.get(at, {None}) for at in range(len(KINDS))]
-    return _told_sql(number, [next(iter(states)) if len(states) == 1 else None for states in implied])
+    return tuple(next(iter(states)) if len(states) == 1 else None for states in implied)
+
+
+def sqlstate_sql(number: str) -> str:
+    """Return SQL that gives the SQLSTATE of `implied_sqlstates`."""
+    return _told_sql(number, implied_sqlstates())
 
 
 def _kinds() -> tuple[tuple[str, str | None], ...]:
@@ -908,6 +914,12 @@ def labels() -> Mapping[str, str]:
         for own in spoken:
             found.setdefault(own, english)
     return found
+
+
+def label_sql(label: str) -> str:
+    """Return SQL that gives a label of any language in English."""
+    arms = " ".join(f"WHEN {quoted(own)} THEN {quoted(english)}" for own, english in labels().items() if own != english)
+    return f"CASE {label} {arms} ELSE {label} END"
 
 
 @functools.cache

@@ -1,0 +1,295 @@
+"""What the recorder leaves on disk: compressed JSON lines, one file a stream and hour, whole after any kind of end.
+
+    DIR/TARGET/activity-20261121T150000Z.jsonl.zst
+
+A file is one zstd frame. Each sample is flushed as whole blocks and written with one call, followed by the three bytes
+that end a frame; the next sample overwrites those three bytes. So the file is a valid zstd file after every sample:
+`kill -9` leaves it so, a full disk leaves it so (what did not fit is cut off again), and a reader needs no tolerance.
+One frame an hour, because the window that reaches back over the previous sample is what makes samples small: a session
+at rest is the same line in every sample. zstd: https://www.rfc-editor.org/rfc/rfc8878
+
+A file that was left by an earlier run is never written again: the name bears the second it was begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from connforensics.record.target import Rows, Stamp
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+END_OF_FRAME: Final = b"\x01\x00\x00"
+"""A last block of no bytes (RFC 8878, 3.1.1.2)."""
+
+NAME: Final = re.compile(r"^[a-z_]+-(\d{8}T\d{6})Z(?:\.\d+)?\.jsonl\.zst$")
+"""What the recorder calls its files; nothing else is ever removed."""
+
+FILE_SPAN: Final = timedelta(hours=1)
+"""A file is named by its beginning and holds an hour."""
+
+
+class _Bytes(io.RawIOBase):
+    """Where the compressor puts its blocks until they are taken."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        self.taken += bytes(block)
+        return len(block)
+
+
+class Frame:
+    """One zstd frame being made: `add` text, `take` the blocks that hold all of it."""
+
+    def __init__(self) -> None:
+        import pyarrow as pa
+
+        self._sink = _Bytes()
+        self._packer: pa.CompressedOutputStream = pa.CompressedOutputStream(pa.PythonFile(self._sink, mode="w"), "zstd")
+
+    def pack(self, text: bytes) -> bytes:
+        """Return the blocks that hold `text`, after those returned before."""
+        self._packer.write(text)
+        self._packer.flush()
+        blocks = bytes(self._sink.taken)
+        self._sink.taken.clear()
+        return blocks
+
+    def close(self) -> None:
+        """Forget the compressor."""
+        self._packer.close()
+
+
+class File:
+    """One file, valid after every `append`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes = 0
+        self._frame = Frame()
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+
+    def append(self, text: bytes) -> None:
+        """Write one sample. Raises OSError when it does not fit; the file then ends with the sample before."""
+        blocks = self._frame.pack(text) + END_OF_FRAME
+        try:
+            self._write(blocks, self.bytes)
+        except OSError:
+            with contextlib.suppress(OSError):
+                if self.bytes:
+                    self._write(END_OF_FRAME, self.bytes)
+                    os.ftruncate(self._fd, self.bytes + len(END_OF_FRAME))
+            raise
+        self.bytes += len(blocks) - len(END_OF_FRAME)
+
+    def _write(self, blocks: bytes, place: int) -> None:
+        written = 0
+        while written < len(blocks):
+            written += os.pwrite(self._fd, blocks[written:], place + written)
+
+    def close(self) -> None:
+        """Close; a file without a sample is removed."""
+        self._frame.close()
+        os.close(self._fd)
+        if not self.bytes:
+            self.path.unlink(missing_ok=True)
+
+
+class Lines:
+    """Rows as JSON lines; a row that stood in the sample before is not made again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[tuple[object, ...], bytes]] = {}
+
+    def of(self, stream: str, stamp: Stamp, rows: Rows, texts: Callable[[str | None], str | None]) -> bytes:
+        """Return one sample of one stream: the line that says when, and a line a row."""
+        known = self._known.get(stream, {})
+        hidden = [name for name in rows.columns if name.lower() in STATEMENTS]
+        made: dict[tuple[object, ...], bytes] = {}
+        lines = [_line({**stamp.fields(stream), "rows": len(rows.values)})]
+        for row in rows.values:
+            try:
+                line = known.get(row) or made.get(row)
+            except TypeError:  # a value that is a list: a row of settings, not of sessions
+                lines.append(_row(rows.columns, row, hidden, texts))
+                continue
+            if line is None:
+                line = _row(rows.columns, row, hidden, texts)
+            made[row] = line
+            lines.append(line)
+        self._known[stream] = made
+        return b"".join(lines)
+
+
+STATEMENTS: Final = frozenset(
+    ("query", "current_query", "info", "info_binary", "trx_query", "blocking_query", "waiting_query", "sql_text",
+     "digest_text", "processlist_info", "extended_info", "last_statement", "current_statement")
+)  # fmt: skip
+"""Columns that hold a statement, on any server."""
+
+
+def _as_text(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_text).encode
+
+
+def _line(fields: Mapping[str, object]) -> bytes:
+    return (_encode(fields) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _row(
+    columns: tuple[str, ...], row: tuple[object, ...], hidden: list[str], texts: Callable[[str | None], str | None]
+) -> bytes:
+    fields = dict(zip(columns, row, strict=True))
+    for name in hidden:
+        value = fields[name]
+        fields[name] = texts(None if value is None else _as_text(value))
+    return _line(fields)
+
+
+@dataclass(slots=True)
+class Folder:
+    """The files of one target: the current one of each stream.
+
+    `append` says whether it was written: while the disk is full it was not, and the next one is tried in a file of its
+    own. `on_full` is told once when that begins, `on_space` once when it ends.
+    """
+
+    path: Path
+    most_bytes: int
+    on_full: Callable[[str], None]
+    on_space: Callable[[], None]
+    _open: dict[str, tuple[str, File]] = field(default_factory=dict)
+    _is_full: bool = False
+
+    def append(self, stream: str, moment: datetime, text: bytes) -> bool:
+        """Write one sample of a stream into the file of its hour."""
+        try:
+            self._file(stream, moment).append(text)
+        except OSError as error:
+            self._drop(stream)
+            if not self._is_full:
+                self._is_full = True
+                self.on_full(error.strerror or str(error))
+            return False
+        if self._is_full:
+            self._is_full = False
+            self.on_space()
+        return True
+
+    def is_new_hour(self, stream: str, moment: datetime) -> bool:
+        """Tell whether the next sample of a stream would begin a file."""
+        held = self._open.get(stream)
+        return held is None or held[0] != _hour(moment) or held[1].bytes >= self.most_bytes
+
+    def add_file(self, stream: str, begun: datetime, frames: bytes) -> bool:
+        """Write a file of its own with samples that are packed already; says whether it was written, whole."""
+        path = None
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            path = self._free_path(stream, begun)
+            path.write_bytes(frames)
+        except OSError as error:
+            if path is not None:
+                path.unlink(missing_ok=True)
+            self._is_full = True
+            self.on_full(error.strerror or str(error))
+            return False
+        return True
+
+    def paths(self) -> set[Path]:
+        """Return the files being written."""
+        return {held.path for _, held in list(self._open.values())}
+
+    def close(self) -> None:
+        """Close every file."""
+        for stream in list(self._open):
+            self._drop(stream)
+
+    def _file(self, stream: str, moment: datetime) -> File:
+        if not self.is_new_hour(stream, moment):
+            return self._open[stream][1]
+        self._drop(stream)
+        self.path.mkdir(parents=True, exist_ok=True)
+        begun = File(self._free_path(stream, moment))
+        self._open[stream] = (_hour(moment), begun)
+        return begun
+
+    def _free_path(self, stream: str, moment: datetime) -> Path:
+        stem = f"{stream}-{moment:%Y%m%dT%H%M%S}Z"
+        names = itertools.chain((stem,), (f"{stem}.{number}" for number in itertools.count(1)))
+        return next(path for name in names if not (path := self.path / f"{name}.jsonl.zst").exists())
+
+    def _drop(self, stream: str) -> None:
+        held = self._open.pop(stream, None)
+        if held is not None:
+            with contextlib.suppress(OSError):
+                held[1].close()
+
+
+def _hour(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H}"
+
+
+@dataclass(slots=True)
+class Retention:
+    """Removes the recorder's own files below `folder` that are too old or too many; `open_paths` are left alone."""
+
+    folder: Path
+    keep: timedelta | None
+    max_bytes: int | None
+    open_paths: Callable[[], set[Path]]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enforce(self, now: datetime) -> list[Path]:
+        """Remove what is over the limits, the oldest first; returns what was removed. `now` is naive UTC."""
+        with self._lock:
+            held = self.open_paths()
+            found = sorted(self._files())
+            total = sum(size for _, _, size in found)
+            removed = []
+            for begun, path, size in found:
+                is_old = self.keep is not None and begun < now - self.keep - FILE_SPAN
+                is_much = self.max_bytes is not None and total > self.max_bytes
+                if path in held or not (is_old or is_much):
+                    continue
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    removed.append(path)
+                    total -= size
+            for folder in sorted({path.parent for path in removed} - {self.folder}, reverse=True):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            return removed
+
+    def _files(self) -> Iterator[tuple[datetime, Path, int]]:
+        for path in self.folder.rglob("*.jsonl.zst"):
+            named = NAME.match(path.name)
+            if named is None:
+                continue
+            with contextlib.suppress(OSError, ValueError):
+                yield datetime.strptime(named[1], "%Y%m%dT%H%M%S"), path, path.stat().st_size
+
+
+def now() -> datetime:
+    """Return this machine's clock as naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,312 @@
+"""A real MySQL 5.6 server for one test: unprivileged, private directory, private port.
+
+    with MySQL(max_connections=5) as server:
+        server.run("CREATE USER 'app_web'@'%' IDENTIFIED BY 'secret'")
+        held = server.fill(user="app_web", password="secret")
+        server.wait_for_log("ready for connections")
+
+It has no packages of its own in Debian; the npm package brings the server and a data directory, no client and no
+`mysql_install_db`. Newer versions were found nowhere: their formats are tested by text alone. MySQL takes
+max_connections of 1 and more; one slot beyond it is for users with SUPER.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import ER
+
+from tests.lab.install import lab_dir, mysql_server
+from tests.lab.postgres import LOOK_EVERY_S, START_TIMEOUT_S, STOP_TIMEOUT_S, ServerFailedError, free_port
+
+READY = "ready for connections"
+
+
+def require() -> Path:
+    """The server's directory, or a skip that says why; a failure where CONNFORENSICS_NO_SKIP=1 forbids skips."""
+    found = mysql_server()
+    if found is None:
+        absent(f"MySQL 5.6 is not in {lab_dir()}: run python -m tests.lab.install")
+    return found
+
+
+def absent(reason: str) -> None:
+    """Skip the test, or fail it where CONNFORENSICS_NO_SKIP=1 forbids skips."""
+    import pytest
+
+    if os.environ.get("CONNFORENSICS_NO_SKIP") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What filling a server up came to: the connections that are held, and how many attempts it refused with 1040."""
+
+    held: tuple[Connection, ...]
+    refused: int
+
+
+class MySQL:
+    """One server: started on entering, stopped and wiped on leaving, also when the script dies of an exception.
+
+    `options` are the server's own (underscores for hyphens) and override `DEFAULTS`; None leaves one out. The logs lie
+    at `error_log`, `general_log` and `slow_log`.
+    """
+
+    DEFAULTS: ClassVar[dict[str, object]] = {
+        "bind_address": "127.0.0.1",
+        "max_connections": 10,
+        "skip_name_resolve": True,
+        "general_log": 1,
+        "slow_query_log": 1,
+        "long_query_time": 0.2,
+        "log_warnings": 2,
+        "innodb_buffer_pool_size": "16M",
+        "innodb_flush_log_at_trx_commit": 0,
+        "performance_schema": "OFF",
+    }
+
+    def __init__(self, **options: object) -> None:
+        self.options = {**self.DEFAULTS, **options}
+        self.port = 0
+        self.base = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connections: list[Connection] = []
+
+    def __enter__(self) -> Self:
+        self.base = Path(tempfile.mkdtemp(prefix="cf", dir="/tmp"))
+        atexit.register(self.stop)
+        try:
+            self._as_server_user = self._hand_over()
+            self._initialise()
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.base / "data"
+
+    @property
+    def error_log(self) -> Path:
+        """The error log."""
+        return self.base / "error.log"
+
+    @property
+    def general_log(self) -> Path:
+        """The general query log."""
+        return self.base / "general.log"
+
+    @property
+    def slow_log(self) -> Path:
+        """The slow query log."""
+        return self.base / "slow.log"
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket; root enters here without a password."""
+        return self.base / "s"
+
+    def connect(self, user: str = "root", password: str = "", **parameters: object) -> Connection:
+        """A connection that stays open until it is closed, cut or the server stops; one attempt, over TCP but for root.
+
+        Kept in a list, so that none is closed by being garbage-collected. Raises pymysql.err.OperationalError.
+        """
+        where = {"unix_socket": str(self.socket)} if user == "root" else {"host": "127.0.0.1", "port": self.port}
+        told = {"connect_timeout": 5, "autocommit": True, "ssl_disabled": True, **where, **parameters}
+        connection = pymysql.connect(user=user, password=password, **told)  # type: ignore[call-overload]
+        self._connections.append(connection)
+        return connection  # type: ignore[no-any-return]
+
+    def run(self, *statements: str) -> None:
+        """Run statements as root in a session of its own."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def fill(self, user: str, password: str = "", *, further: int = 0, **parameters: object) -> Filled:
+        """Open connections of a user until the server says 1040, then try `further` times more."""
+        held: list[Connection] = []
+        refused = 0
+        while refused <= further:
+            try:
+                held.append(self.connect(user, password, **parameters))
+            except pymysql.err.OperationalError as error:
+                if error.args[0] != ER.CON_COUNT_ERROR:
+                    raise
+                refused += 1
+        return Filled(tuple(held), refused)
+
+    def denied(self, user: str, **parameters: object) -> bool:
+        """Try to enter with a wrong password; whether the server said 1045."""
+        try:
+            self.connect(user, "wrong", **parameters)
+        except pymysql.err.OperationalError as error:
+            return error.args[0] == ER.ACCESS_DENIED_ERROR
+        return False
+
+    def cut(self, connection: Connection) -> None:
+        """End a connection as a crashed client does: the socket closes and the server hears no goodbye."""
+        connection._force_close()
+
+    def start(self) -> None:
+        """Start the server; returns when it takes connections."""
+        for turn in (1, 2):
+            self.port = self.port or free_port()
+            before = self.log_text().count(READY)
+            self._process = self._popen(self._command(), "server.out")
+            try:
+                return self._wait_until_ready(self._process, before + 1)
+            except ServerFailedError as error:
+                if turn == 2 or "Address already in use" not in str(error):
+                    raise
+                self.port = 0
+        return None
+
+    def restart(self) -> None:
+        """Stop as an operator does and start on the same port with the same logs."""
+        self._end(signal.SIGTERM)
+        self.start()
+
+    def crash(self) -> None:
+        """Kill the server with SIGKILL and start it again: it recovers."""
+        self._end(signal.SIGKILL)
+        self.start()
+
+    def stop(self) -> None:
+        """Stop the server and remove its directory; harmless when it is stopped already."""
+        for connection in self._connections:
+            connection._force_close()
+        self._connections.clear()
+        self._end(signal.SIGKILL)
+        if self.base != Path():
+            shutil.rmtree(self.base, ignore_errors=True)
+        atexit.unregister(self.stop)
+
+    def log_text(self) -> str:
+        """The error log so far."""
+        return self.error_log.read_text(errors="replace") if self.error_log.exists() else ""
+
+    def wait_for_log(self, text: str, *, count: int = 1, path: Path | None = None, timeout_s: float = 10.0) -> str:
+        """A log (the error log unless told) once `text` stands in it `count` times; lines come after the client's answer."""
+        path = path or self.error_log
+        until = time.monotonic() + timeout_s
+        while (found := path.read_text(errors="replace") if path.exists() else "").count(text) < count:
+            if time.monotonic() > until:
+                raise AssertionError(
+                    f"{text!r} is {found.count(text)} times in {path.name} after {timeout_s} s, not {count}"
+                )
+            time.sleep(LOOK_EVERY_S)
+        return found
+
+    def _initialise(self) -> None:
+        """Make a data directory of the one the package brings; another server's identity is not taken over."""
+        shutil.copytree(require() / "data" / "mysql", self.data)
+        (self.data / "auto.cnf").unlink(missing_ok=True)
+        for path in (self.data, *self.data.rglob("*")):
+            self._give(path)
+
+    def _program(self) -> list[str]:
+        home = require()
+        return [str(home / "mysqld"), "--no-defaults", f"--basedir={home}", f"--lc-messages-dir={home / 'share'}"]
+
+    def _environment(self) -> dict[str, str]:
+        return {"LD_LIBRARY_PATH": str(require())}
+
+    def _command(self) -> list[str]:
+        here = {
+            "datadir": self.data,
+            "socket": self.socket,
+            "port": self.port,
+            "pid_file": self.base / "pid",
+            "tmpdir": self.base,
+            "log_error": self.error_log,
+            "general_log_file": self.general_log,
+            "slow_query_log_file": self.slow_log,
+            **self.options,
+        }
+        return [
+            *self._program(),
+            *(
+                f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+                for name, value in here.items()
+                if value is not None
+            ),
+        ]
+
+    def _hand_over(self) -> dict[str, object]:
+        """What Popen needs to run as the server's user; as root the directory is given to `nobody`."""
+        self.base.chmod(0o755)
+        if os.geteuid() != 0:
+            return {}
+        nobody = pwd.getpwnam("nobody")
+        self._give(self.base)
+        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+    def _give(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+    def _popen(self, command: list[str], out: str) -> subprocess.Popen[bytes]:
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.base),
+            "LC_ALL": "C",
+            "TZ": "UTC",
+            **self._environment(),
+        }
+        with (self.base / out).open("ab") as written:
+            return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+                command,
+                env=environment,
+                cwd=self.base,
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._as_server_user,
+            )
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], times: int) -> None:
+        """Ready is what the server writes; asking by connecting would leave lines in the logs."""
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until and process.poll() is None:
+            if self.log_text().count(READY) >= times:
+                return
+            time.sleep(LOOK_EVERY_S)
+        raise ServerFailedError(f"it did not start:\n{(self.base / 'server.out').read_text()}{self.log_text()}")
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(how)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_TIMEOUT_S)
