@@ -217,6 +217,7 @@ def _read_parts(source: Reading, found: Recognition) -> None:
         else:
             part.format.read(reading)
             _fill_in(reading)
+        _forget(source.con)
         reading.ledger.lines -= reading.blanked
         reading.ledger.ignored -= reading.blanked
         _settle(reading.ledger)
@@ -227,6 +228,12 @@ def _read_parts(source: Reading, found: Recognition) -> None:
             source.engine = source.version = None
     if any(part.streams or part.ranges for part in parts):
         _count_rest(source, parts)
+
+
+def _forget(con: duckdb.DuckDBPyConnection) -> None:
+    """Drop what a format left in the temporary schema: the next one may use the same names."""
+    for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall():
+        con.execute(f'DROP TABLE IF EXISTS temp."{name}"')
 
 
 def _fill_in(reading: Reading) -> None:

@@ -239,12 +239,19 @@ def _xz(stream: BinaryIO) -> BinaryIO:
 
 
 class _Careful(io.RawIOBase):
-    """A decompressing stream read in small steps: a torn one fails as a whole step."""
+    """A decompressing stream that gives all that a torn one holds: a read that fails as a whole is done byte by byte."""
 
     def __init__(self, stream: BinaryIO, codec: str) -> None:
+        self._packed = stream
+        self._codec = codec
+        self._step = STEP_BYTES
+        self._given = 0
+        self._open()
+
+    def _open(self) -> None:
         import pyarrow as pa
 
-        self._stream = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec)
+        self._stream = pa.CompressedInputStream(pa.PythonFile(self._packed, mode="r"), self._codec)
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -253,7 +260,19 @@ class _Careful(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill the start of `buffer` and return how many bytes it took; 0 at the end."""
         into = memoryview(buffer)
-        read: bytes = self._stream.read(min(len(into), STEP_BYTES))
+        try:
+            read: bytes = self._stream.read(min(len(into), self._step))
+        except BROKEN:
+            if self._step == 1 or not self._packed.seekable():
+                raise
+            self._step = 1
+            self._packed.seek(0)
+            self._open()
+            left = self._given
+            while left > 0:
+                left -= len(self._stream.read(min(left, STEP_BYTES)))
+            read = self._stream.read(1)
+        self._given += len(read)
         into[: len(read)] = read
         return len(read)
 

@@ -374,6 +374,12 @@ shop=# select pid, usename, state, wait_event, query from pg_stat_activity where
      |         |        |            | FROM b
  102 | web     | active |            | SELECT 2
 (2 строки)
+
+shop=# show max_connections;
+ max_connections
+-----------------
+ 100
+(1 row)
 """
 
 WATCHED = """\

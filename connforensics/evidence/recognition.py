@@ -66,14 +66,23 @@ def recognise(head: Head, *, is_whole: bool) -> Recognition:
     """Say what a source holds, by its head; `is_whole` where the head is all of it."""
     if any("\x1b[" in line for line in head.lines):
         bare = [peeled.text if (peeled := COLOURS.peel(line)) else line for line in head.lines]
+    else:
+        bare = list(head.lines)
+    if bare != list(head.lines):
         found = recognise(replace(head, lines=tuple(bare), middle=()), is_whole=is_whole)
         return replace(found, layers=(COLOURS, *found.layers))
     plain = _plain(head)
     is_talk = is_whole and len(head.lines) <= MOST_LINES
-    if plain.certainty >= CERTAIN:
+    if plain.certainty >= CERTAIN and not _may_wrap(plain, head):
         return (_talked(head, plain) if is_talk else None) or plain
     best = max((plain, *_wrapped(head, 1)), key=lambda found: _worth(found, plain))
     return (_talked(head, best) if is_talk and not best.layers else None) or best
+
+
+def _may_wrap(plain: Recognition, head: Head) -> bool:
+    """Tell whether lines that are JSON objects, and no log's, may hold a log's lines each."""
+    known = plain.parts[0].format
+    return known is not None and not known.frames and any(line.lstrip().startswith("{") for line in head.lines[:3])
 
 
 def _worth(found: Recognition, plain: Recognition) -> float:
@@ -87,6 +96,10 @@ def _worth(found: Recognition, plain: Recognition) -> float:
     is_same = bool(plain.parts and plain.parts[0].format and plain.parts[0].format.name in names)
     if is_same and all(isinstance(layer, Wrapper) for layer in found.layers):
         return max(found.certainty, plain.certainty) + 0.001
+    if found.certainty >= CERTAIN and any(
+        part.format and part.format.frames and part.format.engine for part in found.parts
+    ):
+        return found.certainty + 0.1
     return found.certainty - 0.001 * len(found.layers)
 
 
@@ -102,7 +115,18 @@ def _talked(head: Head, whole: Recognition) -> Recognition | None:
         part.format and part.format.frames and part.certainty >= CERTAIN for part in pieces
     ):
         return None
-    if len({part.format.name for part in pieces if part.format}) < 2:
+    others = [
+        part.format
+        for part in pieces
+        if part.format and part.format is not (whole.parts[0].format if whole.parts else None)
+    ]
+    known = whole.parts[0].format if whole.parts else None
+    if known is not None:
+        # What fills some of the tables that the whole fills is read with it.
+        others = [
+            other for other in others if other.engine != known.engine or not set(other.tables) < set(known.tables)
+        ]
+    if not others or len({part.format.name for part in pieces if part.format}) < 2:
         return None
     return Recognition((), tuple(pieces))
 

@@ -388,11 +388,11 @@ def read(reading: Reading) -> None:
         is_first = placing.table is None
         placing.table = table.append_column("number", pa.array(numbers))
         if is_first:
-            reading.con.register("numbered", placing)
+            reading.con.register("recorded_line", placing)
         broken = _store(reading, opened)
         last = opened[-1]
     if placing.table is not None:
-        reading.con.unregister("numbered")
+        reading.con.unregister("recorded_line")
     _finish(reading, last, torn, broken)
 
 
@@ -418,10 +418,10 @@ def _store(reading: Reading, opened: Sequence[Taken]) -> int:
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE placed AS
-        SELECT numbered.line_no, numbered.text, json_valid(numbered.text) AS is_json, taken.* EXCLUDE (number)
-        FROM numbered
+        SELECT recorded_line.line_no, recorded_line.text, json_valid(recorded_line.text) AS is_json, taken.* EXCLUDE (number)
+        FROM recorded_line
         JOIN taken USING (number)
-        WHERE NOT starts_with(numbered.text, ?)
+        WHERE NOT starts_with(recorded_line.text, ?)
         """,
         [MARK],
     )

@@ -243,7 +243,7 @@ WRAPPERS: Final[tuple[AnyWrapper, ...]] = (
     ),
     Wrapper(
         "compose",
-        r"^(?:\S+ [A-Z]{3} )?(?P<stream>[A-Za-z0-9][\w.\-]*?) +\| ?(?:(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z) )?(?P<text>.*)$",
+        r"^(?:\S+ [A-Z]{3} )?(?P<stream>[A-Za-z0-9][\w.\-]*?) +\| ?(?P<text>.*)$",
         lambda text, number: f"db-1  | {text}",
     ),
     Wrapper(
