@@ -112,7 +112,8 @@ def test_installing_again_is_quick_and_needs_no_network(
 ) -> None:
     for version in install.NEEDED_VERSIONS:
         require(version)
-    monkeypatch.setattr(install, "_run", lambda *_: pytest.fail("a program was started"))
+    monkeypatch.setattr(install, "install_packages", lambda *_: pytest.fail("a package was asked for"))
+    monkeypatch.setattr(install, "_install_npm", lambda *_: pytest.fail("npm was started"))
     assert install.main([]) == 0
     said = capsys.readouterr().out
     assert "MISSING" not in said

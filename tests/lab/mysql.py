@@ -147,7 +147,11 @@ class MySQL:
                 cursor.execute(statement)
 
     def fill(self, user: str, password: str = "", *, further: int = 0, **parameters: object) -> Filled:
-        """Open connections of a user until the server says 1040, then try `further` times more."""
+        """Open connections of a user until the server says 1040, then try `further` times more.
+
+        Between two tries the refused one has left: the slot kept for administrators, in which the server tells it so, is
+        free again.
+        """
         held: list[Connection] = []
         refused = 0
         while refused <= further:
@@ -157,7 +161,21 @@ class MySQL:
                 if error.args[0] != ER.CON_COUNT_ERROR:
                     raise
                 refused += 1
+                if held:
+                    self._wait_until_the_last_slot_is_free(held[0])
         return Filled(tuple(held), refused)
+
+    def _wait_until_the_last_slot_is_free(self, connection: Connection, timeout_s: float = 10.0) -> None:
+        until = time.monotonic() + timeout_s
+        with connection.cursor() as cursor:
+            while time.monotonic() < until:
+                cursor.execute("SELECT @@max_connections")
+                slots = cursor.fetchone()[0]
+                cursor.execute("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
+                if int(cursor.fetchone()[1]) <= slots:
+                    return
+                time.sleep(LOOK_EVERY_S)
+        raise AssertionError(f"the slot kept for administrators is still taken after {timeout_s} s")
 
     def denied(self, user: str, **parameters: object) -> bool:
         """Try to enter with a wrong password; whether the server said 1045."""
