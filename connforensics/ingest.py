@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Literal
 
 from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
-from connforensics.evidence import UNKNOWN_EXAMPLES, Head, Ledger, Reading, ReadOptions, archives, formats
+from connforensics.evidence import Head, Ledger, Reading, ReadOptions, archives, formats
 from connforensics.evidence.containers import Unpacked, sha256, unpack
 from connforensics.evidence.lines import SUSPECT, slices
 from connforensics.evidence.recognition import Part, Recognition, by_stream, recognise, recognise_as
 from connforensics.evidence.unwrapping import Wrapping
+from connforensics.schema import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -200,15 +201,12 @@ def _read_parts(source: Reading, found: Recognition) -> None:
     """Read every part of a source and what is left of it; the ledger of `source` is the sum of theirs."""
     parts = found.parts or (Part(None, 0.0),)
     for part in parts:
-        reading = Reading(
-            source.con,
-            source.source_id,
-            source.unpacked,
-            part.head if part.format else source.head,
-            source.options,
+        reading = replace(
+            source,
+            ledger=Ledger(),
+            head=part.head if part.format else source.head,
             engine=part.format.engine if part.format else None,
             server=source.options.server or part.server,
-            wrapping=source.wrapping,
             streams=part.streams,
             ranges=part.ranges,
         )
@@ -266,12 +264,11 @@ def _count_rest(source: Reading, parts: Sequence[Part]) -> None:
     """Account for the lines of no part: other programs' lines are passed over, unless they look like evidence."""
     streams = [stream for part in parts for stream in part.streams or ()]
     ranges = [span for part in parts for span in part.ranges or ()]
-    ledger = source.ledger
-    rest = Reading(source.con, source.source_id, source.unpacked, source.head, source.options, wrapping=source.wrapping)
+    rest = replace(source, ledger=Ledger())
     others: set[str] = set()
     for _ in rest.scan("unread"):
         if streams:
-            condition = f"NOT list_contains({streams}, stream)"
+            condition = f"stream NOT IN ({', '.join(map(quoted, streams))})"
             others.update(
                 stream
                 for (stream,) in source.con.execute(
@@ -280,25 +277,15 @@ def _count_rest(source: Reading, parts: Sequence[Part]) -> None:
             )
         else:
             condition = " AND ".join(f"line_no NOT BETWEEN {first} AND {last}" for first, last in ranges)
-        doubtful = f"regexp_matches(text, '{SUSPECT}')" if streams else "trim(text) <> ''"
-        [(count, unknown, suspects)] = source.con.execute(
-            f"""
-            SELECT count(*), count(*) FILTER ({doubtful}), count(*) FILTER (regexp_matches(text, '{SUSPECT}'))
-            FROM unread
-            WHERE {condition}
-            """
-        ).fetchall()
-        ledger.lines += count
-        ledger.unknown += unknown
-        ledger.ignored += count - unknown
-        ledger.suspects += suspects
-        for line_no, text in source.con.execute(
-            f"SELECT line_no, text FROM unread WHERE {condition} AND {doubtful} ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-        ).fetchall():
-            ledger.example(line_no, text)
+        doubtful = f"regexp_matches(text, {quoted(SUSPECT)})" if streams else "trim(text) <> ''"
+        count = source.count(f"SELECT count(*) FROM unread WHERE {condition}")
+        unknown = source.show_unknown(f"(FROM unread WHERE {condition} AND {doubtful})", SUSPECT)
+        source.ledger.lines += count
+        source.ledger.unknown += unknown
+        source.ledger.ignored += count - unknown
     if others:
         shown = ", ".join(sorted(others)[:8])
-        ledger.assume(f"lines of other programs were passed over: {shown}{', ...' if len(others) > 8 else ''}")
+        source.ledger.assume(f"lines of other programs were passed over: {shown}{', ...' if len(others) > 8 else ''}")
 
 
 def _named(found: Recognition) -> str:
@@ -350,14 +337,8 @@ def _stream_heads(unpacked: Unpacked, wrapping: Wrapping, name: str) -> list[tup
 
 
 def _count_unknown(reading: Reading) -> None:
-    ledger = reading.ledger
-    for table in reading.scan("unread"):
-        ledger.unknown += table.num_rows
-        found = reading.con.execute("SELECT count(*) FROM unread WHERE regexp_matches(text, ?)", [SUSPECT]).fetchall()
-        ledger.suspects += found[0][0]
-        head = table.slice(0, 20)
-        for line_no, text in zip(head["line_no"].to_pylist(), head["text"].to_pylist(), strict=True):
-            ledger.example(line_no, text)
+    for _ in reading.scan("unread"):
+        reading.ledger.unknown += reading.show_unknown("unread", SUSPECT)
 
 
 def _settle(ledger: Ledger) -> None:

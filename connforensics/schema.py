@@ -211,8 +211,13 @@ BY_NAME: Final = {table.name: table for table in TABLES}
 EVIDENCE_TABLES: Final = ("event", "backend_sample", "pool_sample", "metric_sample", "setting")
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def quoted(text: str | None) -> str:
+    """Return a text as SQL literal.
+
+    >>> quoted("it's")
+    "'it''s'"
+    """
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def ddl() -> str:
@@ -221,9 +226,9 @@ def ddl() -> str:
     for table in TABLES:
         columns = ",\n".join(f"  {column.declared}" for column in table.columns)
         statements.append(f"CREATE TABLE {table.name} (\n{columns}\n)")
-        statements.append(f"COMMENT ON TABLE {table.name} IS {_quoted('One row is ' + table.grain + '.')}")
+        statements.append(f"COMMENT ON TABLE {table.name} IS {quoted('One row is ' + table.grain + '.')}")
         statements += [
-            f"COMMENT ON COLUMN {table.name}.{column.name} IS {_quoted(column.says)}" for column in table.columns
+            f"COMMENT ON COLUMN {table.name}.{column.name} IS {quoted(column.says)}" for column in table.columns
         ]
     return ";\n".join(statements) + ";\n"
 

@@ -150,6 +150,22 @@ def test_two_servers_and_a_stranger_in_one_stream(tmp_path: Path) -> None:
         assert "web" in assumed
 
 
+def test_a_stream_may_have_any_name(tmp_path: Path) -> None:
+    received = "Nov 21 03:12:{n:02} {host} postgres[{pid}]: [1-1] LOG:  connection received: host=10.0.0.5 port=4{n:02}"
+    lines = []
+    for n in range(20):
+        lines += [received.format(n=n, pid=100 + n, host=host) for host in ("db-a", "o'brien")]
+        lines.append(f"Nov 21 03:12:{n:02} db-a it's[7]: nothing")
+    (tmp_path / "messages").write_text("\n".join(lines) + "\n")
+    ingest(tmp_path / "case.duckdb", [tmp_path / "messages"])
+    with open_case(tmp_path / "case.duckdb") as case:
+        assert case.rows("SELECT lines, understood, ignored, unknown FROM source") == [(60, 40, 20, 0)]
+        assert [server for (server,) in case.rows("SELECT DISTINCT server FROM event ORDER BY server")] == [
+            "db-a postgres",
+            "o'brien postgres",
+        ]
+
+
 def test_evidence_in_a_pasted_talk_is_taken_apart(tmp_path: Path) -> None:
     text = f"""anna 03:14: the shop is down, look:
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from connforensics.schema import BY_NAME, quoted
+
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
@@ -202,6 +204,27 @@ class Reading:
         if current.table is not None:
             self.con.unregister(name)
 
+    def count(self, sql: str, given: Sequence[object] = ()) -> int:
+        """Return the one number that a query gives."""
+        [(number,)] = self.con.execute(sql, list(given)).fetchall()
+        return int(number)
+
+    def show_unknown(self, lines: str, suspect: str) -> int:
+        """Show lines as examples of the unknown and count those that match `suspect` as suspects; return how many there are.
+
+        `lines` is a relation or a query in brackets with `line_no` and `text`.
+        """
+        unknown = self.count(f"SELECT count(*) FROM {lines}")
+        if unknown:
+            self.ledger.suspects += self.count(
+                f"SELECT count(*) FROM {lines} WHERE regexp_matches(text, {quoted(suspect)})"
+            )
+            for line_no, text in self.con.execute(
+                f"SELECT line_no, text FROM {lines} ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
+            ).fetchall():
+                self.ledger.example(line_no, text)
+        return unknown
+
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield `(line_no, text)`: for small shapes only."""
         for table in self.slices():
@@ -209,13 +232,11 @@ class Reading:
 
     def insert(self, table: str, rows: pa.Table) -> int:
         """Store `rows` by column name into a table of the case, with this source's id, server and engine; return how many."""
-        from connforensics.schema import BY_NAME
-
         known = BY_NAME[table].column_names
         given = {"source_id": str(self.source_id)}
         for name, value in (("server", self.server), ("engine", self.engine)):
             if name in known and name not in rows.column_names and value is not None:
-                given[name] = "'" + value.replace("'", "''") + "'"
+                given[name] = quoted(value)
         columns = ", ".join(
             f"{given[name]} AS {name}" if name in given else name if name in rows.column_names else f"NULL AS {name}"
             for name in known

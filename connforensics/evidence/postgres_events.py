@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from connforensics.evidence import UNKNOWN_EXAMPLES, Reading
+from connforensics.evidence import Reading
 from connforensics.evidence.lines import SUSPECT, CurrentSlice, ahead
 from connforensics.evidence.messages import postgres as messages
 from connforensics.evidence.scanner import (
@@ -607,18 +607,8 @@ class Events:
 
     def _unknown(self) -> int:
         """Count and show the lines that fit nothing; indented ones continue a record whose tabs were lost."""
-        con = self.reading.con
-        ledger = self.reading.ledger
-        con.execute("DELETE FROM left_line WHERE regexp_matches(text, '^ {2,}')")
-        [(unknown, suspects)] = con.execute(
-            "SELECT count(*), count(*) FILTER (regexp_matches(text, ?)) FROM left_line", [SUSPECT]
-        ).fetchall()
-        ledger.suspects += suspects
-        for line_no, text in con.execute(
-            f"SELECT line_no, text FROM left_line ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-        ).fetchall():
-            ledger.example(line_no, text)
-        return int(unknown)
+        self.reading.con.execute("DELETE FROM left_line WHERE regexp_matches(text, '^ {2,}')")
+        return self.reading.show_unknown("left_line", SUSPECT)
 
     def listen(self, languages: AbstractSet[str]) -> None:
         """Note languages that messages may be in."""
@@ -686,7 +676,7 @@ class Events:
         told = [name for name in columns if name not in ("local_at", "zone", "epoch")]
         if "backend_id" not in columns and "session_key" in columns:
             told.append(f"{_PID_OF_SESSION} AS backend_id")
-        return self._count(
+        return self.reading.count(
             f"""
             INSERT INTO event BY NAME
             SELECT {self._given()}, {self._at_sql(columns)} AS event_at, {", ".join(told)}
@@ -695,13 +685,13 @@ class Events:
         )
 
     def _store_typed(self, fields: AbstractSet[str], at: str) -> int:
-        details = self._count(f"SELECT count(*) FROM typed_line WHERE number = {_FURTHER}")
+        details = self.reading.count(f"SELECT count(*) FROM typed_line WHERE number = {_FURTHER}")
         shown = {*fields, "sqlstate"} if self._is_verbose else {*fields}
         unknowns = sorted(messages.unknowns()) if self._languages else ("[unknown]",)
         events = _event_sql(shown, at, details > 0, unknowns)
-        stored = self._count(f"INSERT INTO event BY NAME SELECT {self._given()}, * FROM ({events})")
+        stored = self.reading.count(f"INSERT INTO event BY NAME SELECT {self._given()}, * FROM ({events})")
         if details:
-            stored += self._count(
+            stored += self.reading.count(
                 f"""
                 SELECT count(*)
                 FROM typed_line AS detail
@@ -711,10 +701,6 @@ class Events:
                 """
             )
         return stored
-
-    def _count(self, sql: str) -> int:
-        [(count,)] = self.reading.con.execute(sql).fetchall()
-        return int(count)
 
 
 _PID_OF_SESSION: Final = "TRY_CAST('0x' || split_part(session_key, '.', 2) AS BIGINT)"

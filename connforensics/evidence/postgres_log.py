@@ -280,7 +280,7 @@ class _Reader:
 
     def _whole(self, prefix: Prefix) -> int:
         con = self.reading.con
-        if not self._count("SELECT count(*) FROM left_line"):
+        if not self.reading.count("SELECT count(*) FROM left_line"):
             return 0
         started = r"(?:[^\t]{0,80}?\.\.\.+ ?)?" if prefix.letters & set("mtn") else ""
         pattern = f"^({started}{prefix.pattern()}({_LABEL}):(?: {{1,2}}|$))"
@@ -303,10 +303,6 @@ class _Reader:
                     self.reading.ledger.saw(self.zones.utc(first, zone), self.zones.utc(last, zone))
         con.execute("DELETE FROM left_line WHERE line_no IN (SELECT line_no FROM headed_line)")
         return self.events.store_relation("SELECT * FROM headed_line", frozenset(prefix.groups))
-
-    def _count(self, sql: str) -> int:
-        [(count,)] = self.reading.con.execute(sql).fetchall()
-        return int(count)
 
 
 def _taken(
