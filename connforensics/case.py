@@ -152,6 +152,8 @@ def connect(path: Path | str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
                 "autoload_known_extensions": "false",
                 "memory_limit": MEMORY_LIMIT,
                 "max_vacuum_tasks": "0",
+                # Rows bear their line number; keeping them in order as well costs a fifth of an ingest.
+                "preserve_insertion_order": "true" if read_only else "false",
             },
         )
     except duckdb.Error as error:

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from connforensics.errors import EvidenceError
 from connforensics.evidence import Head, archives, formats, identify
-from connforensics.evidence.containers import unpack
+from connforensics.evidence.containers import Unpacked, reason
 from connforensics.evidence.recognition import Part, Recognition, recognise
 from connforensics.evidence.wrappers import COLOURS
-from connforensics.ingest import evidence_files, head_of, reason
+from connforensics.ingest import evidence_files, head_of
 
 NEAREST: Final = 3
 """How many formats are named for an unknown file."""
@@ -94,25 +94,21 @@ def identified(paths: Sequence[Path | str]) -> Iterator[Identified]:
     Raises EvidenceError when a named path does not exist.
     """
     for path, shown in evidence_files(paths):
-        try:
-            archive = archives.kind(path)
-            if archive is None:
-                yield _identified(path, shown)
-                continue
-            for member in archives.members(path, archive):
-                inner = f"{shown}/{member.name}".rstrip("/")
-                yield _identified(member.path, inner) if member.path else _unreadable(inner, member.why)
-        except (OSError, EvidenceError) as error:
-            yield _unreadable(shown, reason(path, error))
+        for source in archives.sources(path, shown):
+            yield (
+                _identified(source.shown, source.unpacked) if source.unpacked else _unreadable(source.shown, source.why)
+            )
 
 
 def _unreadable(shown: str, why: str) -> Identified:
     return Identified(shown, "", "", (), (), (), why)
 
 
-def _identified(path: Path, shown: str) -> Identified:
-    unpacked = unpack(path)
-    head, is_whole = head_of(unpacked, path.name)
+def _identified(shown: str, unpacked: Unpacked) -> Identified:
+    try:
+        head, is_whole = head_of(unpacked, Path(shown).name)
+    except (OSError, EvidenceError) as error:
+        return _unreadable(shown, reason(unpacked.path, error))
     found = recognise(head, is_whole=is_whole)
     container = ", ".join(filter(None, [*unpacked.containers, unpacked.encoding]))
     wrapper = ", ".join(layer.name for layer in found.layers)

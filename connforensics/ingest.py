@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
 from connforensics.evidence import Head, Ledger, Reading, ReadOptions, archives, formats
-from connforensics.evidence.containers import Unpacked, sha256, unpack
+from connforensics.evidence.containers import Unpacked, reason, sha256
 from connforensics.evidence.lines import SUSPECT, slices
 from connforensics.evidence.recognition import Part, Recognition, by_stream, recognise, recognise_as
 from connforensics.evidence.unwrapping import Wrapping
@@ -83,31 +83,15 @@ def _ingest_path(
     con: duckdb.DuckDBPyConnection, case_path: Path, path: Path, shown: str, options: ReadOptions
 ) -> Iterator[Ingested]:
     """Ingest a file, or every file of an archive."""
-    try:
-        archive = archives.kind(path)
-    except (OSError, EvidenceError) as error:
-        yield Ingested(shown, "unreadable", why=reason(path, error))
-        return
-    if archive is None:
-        yield _ingest_file(con, case_path, path, shown, options)
-        return
     is_empty = True
-    for member in archives.members(path, archive):
+    for source in archives.sources(path, shown):
         is_empty = False
-        inner = f"{shown}/{member.name}".rstrip("/")
-        if member.path is None:
-            yield Ingested(inner, "unreadable", why=member.why)
-        elif archives.kind(member.path) is not None:
-            yield Ingested(inner, "unreadable", why="an archive in an archive: unpack it by hand")
+        if source.unpacked is None:
+            yield Ingested(source.shown, "unreadable", why=source.why)
         else:
-            yield _ingest_file(con, case_path, member.path, inner, options)
+            yield _ingest_file(con, case_path, source.unpacked, source.shown, options)
     if is_empty:
         yield Ingested(shown, "empty", why="an archive without files")
-
-
-def reason(path: Path, error: OSError | EvidenceError) -> str:
-    """Return why a file could not be read, in words."""
-    return error.what if isinstance(error, EvidenceError) else f"{path}: {error.strerror or error}"
 
 
 def evidence_files(paths: Iterable[Path | str], case_path: Path | None = None) -> Iterator[tuple[Path, str]]:
@@ -147,47 +131,33 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _ingest_file(
-    con: duckdb.DuckDBPyConnection, case_path: Path, path: Path, shown: str, options: ReadOptions
+    con: duckdb.DuckDBPyConnection, case_path: Path, unpacked: Unpacked, shown: str, options: ReadOptions
 ) -> Ingested:
     try:
         with ThreadPoolExecutor(1) as hashing:
-            size = path.stat().st_size
-            hashed = hashing.submit(sha256, path, size)
-            unpacked = unpack(path, size)
-            head, is_whole = head_of(unpacked, Path(shown).name)
-            until = _latest(con, path)
-            if options.format is not None:
-                chosen = formats()[options.format]
-                found = recognise_as(chosen, head)
-            else:
-                found = recognise(head, is_whole=is_whole)
-            wrapping = Wrapping(found.layers, options.timezone, until) if found.layers else None
-            if wrapping is not None and any(part.streams for part in found.parts) and not is_whole:
-                found = replace(found, parts=by_stream(_stream_heads(unpacked, wrapping, head.name)))
-            digest = hashed.result()
+            hashed = hashing.submit(sha256, unpacked)
+            # Only a source as long as another one can be the same: any other is hashed while it is read.
+            if con.execute("SELECT 1 FROM source WHERE bytes = ?", [unpacked.size]).fetchall():
+                known = con.execute("SELECT 1 FROM source WHERE sha256 = ?", [hashed.result()]).fetchall()
+                if known:
+                    return Ingested(shown, "already there", why="a source with the same SHA-256 is in the case")
+            source, found = _looked_at(con, unpacked, Path(shown).name, options)
+            with storage_errors(case_path):
+                con.execute("BEGIN")
+                try:
+                    _read_parts(source, found)
+                    if unpacked.is_guessed:
+                        source.ledger.assume(f"bytes that are not UTF-8 were read as {unpacked.encoding}, a guess")
+                    tables = {table for part in found.parts if part.format for table in part.format.tables}
+                    duplicates = _drop_doubles(con, source.source_id, source.ledger, tables, _named(found))
+                    _store_source(source, shown, hashed.result(), found, duplicates)
+                    con.execute("COMMIT")
+                except BaseException:
+                    con.execute("ROLLBACK")
+                    raise
     except (OSError, EvidenceError) as error:
-        return Ingested(shown, "unreadable", why=reason(path, error))
-    if con.execute("SELECT 1 FROM source WHERE sha256 = ?", [digest]).fetchall():
-        return Ingested(shown, "already there", why="a source with the same SHA-256 is in the case")
-    source_id = con.execute("SELECT coalesce(max(source_id), 0) + 1 FROM source").fetchall()[0][0]
-    source = Reading(con, source_id, unpacked, head, options, server=options.server, wrapping=wrapping)
-    try:
-        with storage_errors(case_path):
-            con.execute("BEGIN")
-            try:
-                _read_parts(source, found)
-                ledger = source.ledger
-                if unpacked.is_guessed:
-                    ledger.assume(f"bytes that are not UTF-8 were read as {unpacked.encoding}, a guess")
-                tables = {table for part in found.parts if part.format for table in part.format.tables}
-                duplicates = _drop_doubles(con, source_id, ledger, tables, _named(found))
-                _store_source(source, shown, path, digest, found, duplicates)
-                con.execute("COMMIT")
-            except BaseException:
-                con.execute("ROLLBACK")
-                raise
-    except EvidenceError as error:
-        return Ingested(shown, "unreadable", why=reason(path, error))
+        return Ingested(shown, "unreadable", why=reason(unpacked.path, error))
+    ledger = source.ledger
     outcome: Outcome = "ingested" if found.parts else ("unknown" if ledger.lines else "empty")
     why = "" if found.parts else ("no format recognises it" if ledger.lines else "it holds no line")
     if unpacked.is_truncated:
@@ -195,6 +165,24 @@ def _ingest_file(
     return Ingested(
         shown, outcome, _named(found) if found.parts else None, ledger.lines, ledger.understood, ledger.unknown, why
     )
+
+
+def _looked_at(
+    con: duckdb.DuckDBPyConnection, unpacked: Unpacked, name: str, options: ReadOptions
+) -> tuple[Reading, Recognition]:
+    """Return a source ready to be read, and what it holds."""
+    head, is_whole = head_of(unpacked, name)
+    if options.format is not None:
+        found = recognise_as(formats()[options.format], head)
+    else:
+        found = recognise(head, is_whole=is_whole)
+    wrapping = None
+    if found.layers:
+        wrapping = Wrapping(found.layers, options.timezone, _latest(con, unpacked.path))
+        if any(part.streams for part in found.parts) and not is_whole:
+            found = replace(found, parts=by_stream(_stream_heads(unpacked, wrapping, name)))
+    [(source_id,)] = con.execute("SELECT coalesce(max(source_id), 0) + 1 FROM source").fetchall()
+    return Reading(con, source_id, unpacked, head, options, server=options.server, wrapping=wrapping), found
 
 
 def _read_parts(source: Reading, found: Recognition) -> None:
@@ -510,7 +498,6 @@ def _changed(con: duckdb.DuckDBPyConnection, sql: str, given: Sequence[object]) 
 def _store_source(
     reading: Reading,
     shown: str,
-    path: Path,
     digest: str,
     found: Recognition,
     duplicates: int,

@@ -116,8 +116,8 @@ def test_of_a_log_that_grows_meanwhile_only_what_was_there_is_read(tmp_path: Pat
     path.write_text(stderr(30))
     size = path.stat().st_size
     unpacked = unpack(path, size)
-    digest = sha256(path, size)
+    digest = sha256(unpacked)
     with path.open("a") as file:
         file.write(stderr(30))
     assert b"".join(unpacked.blocks()) == stderr(30).encode()
-    assert sha256(path, size) == digest == hashlib.sha256(stderr(30).encode()).hexdigest()
+    assert sha256(unpacked) == digest == hashlib.sha256(stderr(30).encode()).hexdigest()

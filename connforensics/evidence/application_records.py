@@ -22,9 +22,9 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from connforensics.evidence import UNKNOWN_EXAMPLES, Reading, json_loggers, layouts, times
+from connforensics.evidence import Reading, json_loggers, layouts, times
 from connforensics.evidence.layouts import FRAMES, JSON
-from connforensics.evidence.line_log import Frame, quoted
+from connforensics.evidence.line_log import Frame
 from connforensics.evidence.messages import (
     Message,
     client_refusals,
@@ -36,6 +36,7 @@ from connforensics.evidence.messages import (
 )
 from connforensics.evidence.messages.pool_numbers import NUMBERS, Numbers
 from connforensics.evidence.zones import Zones
+from connforensics.schema import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -512,10 +513,9 @@ class _Reader:
         return moment
 
     def _count_dateless(self) -> None:
-        [(count,)] = self.reading.con.execute(
+        self.dateless += self.reading.count(
             f"SELECT count(*) FROM timed_line WHERE event_at IS NULL AND frame IN {tuple(_HAS_NO_DATE)}"
-        ).fetchall()
-        self.dateless += count
+        )
 
     def _drop_doubled(self) -> None:
         """Take out lines that say what the line before them says, under another header."""
@@ -540,9 +540,9 @@ class _Reader:
               AND abs(coalesce(epoch(event_at - event_before), 0)) < 1
             """
         )
-        [(count,)] = con.execute("SELECT count(*) FROM doubled_line").fetchall()
-        if count:
-            self.doubles += count
+        doubles = self.reading.count("SELECT count(*) FROM doubled_line")
+        if doubles:
+            self.doubles += doubles
             con.execute("DELETE FROM timed_line WHERE line_no IN (SELECT line_no FROM doubled_line)")
 
     # Messages.
@@ -636,7 +636,7 @@ class _Reader:
             )
             self._drop_repeated_timeouts()
             self._note_culprits()
-            server = _text(self.reading.server)
+            server = quoted(self.reading.server)
             con.execute(
                 f"""
                 INSERT INTO event BY NAME
@@ -654,7 +654,7 @@ class _Reader:
         """Return the SELECT of the events of one entry."""
         entry = CATALOGUE[number]
         columns = {
-            "reason": _text(entry.reason), "sqlstate": _text(entry.sqlstate), "error_code": _text(entry.error_code),
+            "reason": quoted(entry.reason), "sqlstate": quoted(entry.sqlstate), "error_code": quoted(entry.error_code),
             "severity": "line.severity", "application_name": "line.application_name",
         }  # fmt: skip
         got = "NULL AS got"
@@ -794,8 +794,7 @@ class _Reader:
                 QUALIFY row_number() OVER (PARTITION BY line_no ORDER BY place) = 1
                 """
             )
-            [(count,)] = con.execute("SELECT count(*) FROM numbered").fetchall()
-            if count:
+            if self.reading.count("SELECT count(*) FROM numbered"):
                 con.execute(f"INSERT INTO pool_sample BY NAME {self._sample(numbers)}")
                 con.execute("INSERT INTO telling_line SELECT line_no FROM numbered")
 
@@ -844,10 +843,8 @@ class _Reader:
 
     def _doubtful(self) -> int:
         """Count and show the lines that look like messages about connections and were not known."""
-        con, ledger = self.reading.con, self.reading.ledger
-        con.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE doubtful_line AS
+        return self.reading.show_unknown(
+            f"""(
             SELECT line_no, text
             FROM timed_line
             WHERE NOT starts_with(text, ' ')
@@ -855,15 +852,9 @@ class _Reader:
               AND regexp_matches(message, {quoted(SUSPECT)})
               AND line_no NOT IN (SELECT line_no FROM typed_piece)
               AND line_no NOT IN (SELECT line_no FROM telling_line)
-            """
+            )""",
+            SUSPECT,
         )
-        [(count,)] = con.execute("SELECT count(*) FROM doubtful_line").fetchall()
-        ledger.suspects += count
-        for line_no, text in con.execute(
-            f"SELECT line_no, text FROM doubtful_line ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-        ).fetchall():
-            ledger.example(line_no, text)
-        return int(count)
 
     def _extent(self, table: pa.Table) -> None:
         """Widen the source's time range by this slice's first and last header, and remember the last for the next slice."""
@@ -928,10 +919,6 @@ def _is(entry: Message) -> str:
     if not entry.pattern:
         return f"({literals})"
     return f"(({literals}) AND regexp_matches(message, {quoted(_bare(entry.pattern))}))"
-
-
-def _text(value: str | None) -> str:
-    return "CAST(NULL AS VARCHAR)" if value is None else quoted(value)
 
 
 def _columns(values: dict[str, str]) -> str:

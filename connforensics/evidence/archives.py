@@ -11,13 +11,12 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from connforensics.errors import EvidenceError
-from connforensics.evidence.containers import BROKEN, MAX_RATIO, RATIO_FREE_BYTES, Unpacked, unpack
+from connforensics.evidence.containers import BROKEN, MAX_RATIO, Unpacked, allowance, reason, unpack
 
 MOST_MEMBERS: Final = 100_000
 """A support bundle holds thousands of files; an archive of more is a mistake or an attack."""
@@ -38,34 +37,60 @@ class Member:
     why: str = ""
 
 
-def kind(path: Path) -> str | None:
-    """Return `zip` or `tar` where the file is such an archive, by its content; None for anything else."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start in ZIP_MAGIC:
-        return "zip" if zipfile.is_zipfile(path) else None
-    head = b""
-    for block in unpack(path).blocks():
-        head += block
-        if len(head) >= TAR_MAGIC_AT + len(TAR_MAGIC):
-            break
-    return "tar" if head[TAR_MAGIC_AT:].startswith(TAR_MAGIC) else None
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to be read, on its own or of an archive: the name it is cited by, and its content or why there is none."""
+
+    shown: str
+    unpacked: Unpacked | None
+    why: str = ""
 
 
-def members(path: Path, archive: str) -> Iterator[Member]:
+def sources(path: Path, shown: str) -> Iterator[Source]:
+    """Yield a file, cited as `shown`, or every file of the archive that it is; each is there until the next is asked for."""
+    found, archive = _opened(path, shown)
+    if found.unpacked is None or archive is None:
+        yield found
+        return
+    for member in members(found.unpacked, archive):
+        inner = f"{shown}/{member.name}".rstrip("/")
+        if member.path is None:
+            yield Source(inner, None, member.why)
+            continue
+        found, archive = _opened(member.path, inner)
+        yield found if archive is None else Source(inner, None, "an archive in an archive: unpack it by hand")
+
+
+def _opened(path: Path, shown: str) -> tuple[Source, str | None]:
+    """Return a file, and which kind of archive it is."""
+    try:
+        unpacked = unpack(path, path.stat().st_size)
+        return Source(shown, unpacked), kind(unpacked)
+    except (OSError, EvidenceError) as error:
+        return Source(shown, None, reason(path, error)), None
+
+
+def kind(unpacked: Unpacked) -> str | None:
+    """Return `zip` or `tar` where a file is such an archive, by its content; None for anything else."""
+    start = unpacked.start
+    if not unpacked.containers and start.startswith(ZIP_MAGIC):
+        return "zip" if zipfile.is_zipfile(unpacked.path) else None
+    return "tar" if start[TAR_MAGIC_AT:].startswith(TAR_MAGIC) else None
+
+
+def members(unpacked: Unpacked, archive: str) -> Iterator[Member]:
     """Yield the files of an archive; each is there until the next is asked for."""
-    allowed = max(RATIO_FREE_BYTES, path.stat().st_size * MAX_RATIO)
     with tempfile.TemporaryDirectory(prefix="connforensics-") as folder:
         try:
-            yield from (_zipped if archive == "zip" else _tarred)(path, Path(folder), allowed)
+            yield from (_zipped if archive == "zip" else _tarred)(unpacked, Path(folder), allowance(unpacked.path))
         except EvidenceError as error:
             yield Member("", None, error.what)
         except (*BROKEN, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             yield Member("", None, f"the archive is broken: {error}")
 
 
-def _zipped(path: Path, folder: Path, allowed: int) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
+def _zipped(unpacked: Unpacked, folder: Path, allowed: int) -> Iterator[Member]:
+    with zipfile.ZipFile(unpacked.path) as archive:
         for count, entry in enumerate(archive.infolist()):
             if count >= MOST_MEMBERS:
                 yield Member("", None, f"it holds more than {MOST_MEMBERS} files")
@@ -86,8 +111,8 @@ def _zipped(path: Path, folder: Path, allowed: int) -> Iterator[Member]:
                 return
 
 
-def _tarred(path: Path, folder: Path, allowed: int) -> Iterator[Member]:
-    with unpack_stream(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+def _tarred(unpacked: Unpacked, folder: Path, allowed: int) -> Iterator[Member]:
+    with tarfile.open(fileobj=_Blocks(unpacked), mode="r|") as archive:  # type: ignore[call-overload]
         for count, entry in enumerate(archive):
             if count >= MOST_MEMBERS:
                 yield Member("", None, f"it holds more than {MOST_MEMBERS} files")
@@ -126,12 +151,6 @@ def _unpacked(content: IO[bytes], name: str, target: Path, allowed: int) -> tupl
                 return allowed, Member(name, None, f"it unpacks to more than {MAX_RATIO} times its size: a bomb")
             file.write(block)
     return allowed, Member(name, target)
-
-
-@contextmanager
-def unpack_stream(path: Path) -> Iterator[IO[bytes]]:
-    """Open a packed file as a stream of its content."""
-    yield _Blocks(unpack(path))  # type: ignore[misc]
 
 
 class _Blocks:

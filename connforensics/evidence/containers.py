@@ -73,7 +73,7 @@ class Unpacked:
 
     `containers` names what was taken off, outermost first. `is_truncated` turns true when the packed stream ended
     before its end mark; what came until then was delivered. Of a file that is still being written only the first `size`
-    bytes are read.
+    bytes are read. `start` is how it begins, in its own encoding.
     """
 
     path: Path
@@ -82,12 +82,13 @@ class Unpacked:
     is_guessed: bool = False
     size: int | None = None
     is_truncated: bool = field(default=False)
+    start: bytes = field(default=b"", repr=False)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes of the unpacked source in UTF-8 (or in its own 8-bit encoding) from the start."""
         stream = _peel(self.path, self.containers, self.size)
         decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace") if self.encoding else None
-        allowed = max(RATIO_FREE_BYTES, self.path.stat().st_size * MAX_RATIO) if self.containers else None
+        allowed = allowance(self.path) if self.containers else None
         # read1 hands over what a truncated stream still gives before it fails; read would lose it.
         read = getattr(stream, "read1", stream.read) if self.containers else stream.read
         with stream:
@@ -114,9 +115,19 @@ class Unpacked:
                     return
 
 
-def sha256(path: Path, size: int) -> str:
-    """Return the SHA-256 of the first `size` bytes of the file as it lies on disk."""
-    with _Upto(path, size) as file:
+def allowance(path: Path) -> int:
+    """Return how many bytes a packed file may hold: what unpacks to more is a bomb."""
+    return max(RATIO_FREE_BYTES, path.stat().st_size * MAX_RATIO)
+
+
+def reason(path: Path, error: OSError | EvidenceError) -> str:
+    """Return why a file could not be read, in words."""
+    return error.what if isinstance(error, EvidenceError) else f"{path}: {error.strerror or error}"
+
+
+def sha256(unpacked: Unpacked) -> str:
+    """Return the SHA-256 of a source as it lies on disk."""
+    with _on_disk(unpacked.path, unpacked.size) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -147,9 +158,9 @@ def unpack(path: Path, size: int | None = None) -> Unpacked:
         raise EvidenceError(f"{path}: {error.strerror or error}", "Check the path and its permissions.") from error
     mark = next((mark for mark in MARKS if start.startswith(mark)), None)
     if mark is not None:
-        return Unpacked(path, containers, MARKS[mark], size=size)
+        return Unpacked(path, containers, MARKS[mark], size=size, start=start)
     guessed = _guessed(start)
-    return Unpacked(path, containers, guessed, guessed is not None, size)
+    return Unpacked(path, containers, guessed, guessed is not None, size, start=start)
 
 
 def _read_up_to(stream: BinaryIO, size: int) -> bytes:
@@ -215,8 +226,12 @@ class _Upto(io.RawIOBase):
         super().close()
 
 
+def _on_disk(path: Path, size: int | None) -> io.RawIOBase:
+    return path.open("rb", buffering=0) if size is None else _Upto(path, size)
+
+
 def _peel(path: Path, containers: tuple[str, ...], size: int | None) -> BinaryIO:
-    stream = cast(BinaryIO, path.open("rb") if size is None else io.BufferedReader(_Upto(path, size), READ_BYTES))
+    stream = cast(BinaryIO, io.BufferedReader(_on_disk(path, size), READ_BYTES))
     for container in containers:
         stream = _OPENERS[container](stream)
     return stream

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connforensics.evidence.line_log import quoted
+from connforensics.schema import quoted
 
 _TIME_KEYS: Final = (
     "$.time", "$.timestamp", '$."@timestamp"', "$.ts", "$.t", '$."@t"', "$.datetime", "$.datetime.date", "$.asctime",

@@ -16,9 +16,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
-from connforensics.evidence import UNKNOWN_EXAMPLES, Head, Ledger, Reading, times
+from connforensics.evidence import Head, Ledger, Reading, times
 from connforensics.evidence.lines import SUSPECT
 from connforensics.evidence.zones import Zones
+from connforensics.schema import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,11 +144,6 @@ def read(
     those that the catalogue knows as silent.
     """
     _Reader(reading, tuple(frames), tuple(catalogue), continuations, suspect, also).read()
-
-
-def quoted(text: str) -> str:
-    """Return a text as SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def pieces(pattern: str) -> list[str]:
@@ -297,14 +293,15 @@ class _Reader:
         understood = self._store()
         if self.also is not None:
             understood += self.also("headed_line")
-        unknown = self._show(
-            f"""
+        unknown = self.reading.show_unknown(
+            f"""(
             SELECT line_no, line.text
             FROM headed_line AS line
             JOIN said USING ({self.key})
             WHERE said.is_doubtful
               AND line.frame IS NOT NULL
-            """
+            )""",
+            self.suspect,
         )
         unknown += self._headless(table)
         ledger.understood += understood
@@ -384,7 +381,7 @@ class _Reader:
                         """
                     )
                     con.execute("DELETE FROM left_line WHERE line_no IN (SELECT line_no FROM headed_line)")
-                if not self._count("SELECT count(*) FROM left_line"):
+                if not self.reading.count("SELECT count(*) FROM left_line"):
                     return
         if left != "left_line":
             con.execute(f"CREATE OR REPLACE TEMP TABLE left_line AS FROM {left}")
@@ -401,7 +398,9 @@ class _Reader:
     def _is_met(self, frame: Frame, source: str) -> bool:
         """Tell whether a frame that did not occur so far does among these lines."""
         bare = quoted(_bare(frame.pattern))
-        if self._count(f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE regexp_matches(text, {bare}) LIMIT 1)"):
+        if self.reading.count(
+            f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE regexp_matches(text, {bare}) LIMIT 1)"
+        ):
             self.met.add(frame)
         return frame in self.met
 
@@ -534,7 +533,7 @@ class _Reader:
             for column, value in frame.given:
                 values.setdefault(column, []).append(f"CASE WHEN line.frame = {number} THEN {quoted(value)} END")
         shown = "".join(f",\n{_cast(each, column)} AS {column}" for column, each in values.items())
-        return self._count(
+        return self.reading.count(
             f"""
             INSERT INTO event BY NAME
             SELECT {", ".join(f"{value} AS {name}" for name, value in given.items())}, told.kind, line.text{shown}
@@ -659,8 +658,7 @@ class _Reader:
               AND stamp IS NOT NULL
             """
         )
-        [(left,)] = con.execute("SELECT count(*) FROM read_stamp").fetchall()
-        if not left:
+        if not self.reading.count("SELECT count(*) FROM read_stamp"):
             return
         parsed = [number for number, frame in enumerate(self.frames) if frame.parse is not None]
         is_iso = f"regexp_matches(stamp, {quoted(_ISO)}) AND NOT list_contains(CAST({parsed} AS INTEGER[]), frame)"
@@ -749,7 +747,7 @@ class _Reader:
         """Count and show the lines without a header that are unknown."""
         if self.continuations == "unknown":
             bare = "left_line" if self.is_dense else f"(SELECT line_no, text FROM slice WHERE NOT ({self.is_headed}))"
-            return self._show(f"SELECT line_no, text FROM {bare} WHERE {_IS_FILLED}")
+            return self.reading.show_unknown(f"(SELECT line_no, text FROM {bare} WHERE {_IS_FILLED})", self.suspect)
         if self.is_open:
             return 0
         first = self._first(table)
@@ -764,8 +762,9 @@ class _Reader:
               AND number IS NOT NULL
             """
         before = f"line_no < {first}" if first is not None else "true"
-        return self._show(
-            f"SELECT line_no, text FROM slice WHERE {before} AND {_IS_FILLED} AND line_no NOT IN ({typed})"
+        return self.reading.show_unknown(
+            f"(SELECT line_no, text FROM slice WHERE {before} AND {_IS_FILLED} AND line_no NOT IN ({typed}))",
+            self.suspect,
         )
 
     def _first(self, table: pa.Table) -> int | None:
@@ -779,24 +778,6 @@ class _Reader:
                 return int(table["line_no"][index].as_py())
         [(first,)] = con.execute(f"SELECT min(line_no) FROM slice WHERE {self.is_headed}").fetchall()
         return None if first is None else int(first)
-
-    def _show(self, lines: str) -> int:
-        """Count and show lines as unknown."""
-        con, ledger = self.reading.con, self.reading.ledger
-        [(count, suspects)] = con.execute(
-            f"SELECT count(*), count(*) FILTER (regexp_matches(text, ?)) FROM ({lines})", [self.suspect]
-        ).fetchall()
-        if count:
-            ledger.suspects += suspects
-            for line_no, text in con.execute(
-                f"SELECT * FROM ({lines}) ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-            ).fetchall():
-                ledger.example(line_no, text)
-        return int(count)
-
-    def _count(self, sql: str) -> int:
-        [(count,)] = self.reading.con.execute(sql).fetchall()
-        return int(count)
 
 
 _IS_FILLED: Final = r"regexp_matches(text, '\S')"

@@ -131,11 +131,6 @@ class Prefix:
         """The escapes it holds."""
         return frozenset(element.letter for element in self.elements if isinstance(element, Escape))
 
-    @property
-    def bears_time(self) -> bool:
-        """Whether a line under it has a time."""
-        return bool(self.letters & set("mtn"))
-
     def pattern(self) -> str:
         """Return a regular expression (for Python and RE2) of the whole prefix, with the groups of `GROUPS`."""
         named: set[str] = set()

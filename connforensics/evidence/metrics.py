@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from connforensics.evidence import metric_names, pool_csv
 from connforensics.evidence.lines import CurrentSlice
 from connforensics.evidence.metric_names import Meaning
+from connforensics.schema import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -194,7 +195,7 @@ class Numbers:
         self._samples.table = samples
         self._open()
         con = self.reading.con
-        server = f"'{_quoted(self.reading.server)}'" if self.reading.server else "NULL"
+        server = quoted(self.reading.server)
         con.execute(
             f"""
             INSERT INTO metric_sample (source_id, line_no, sampled_at, server, name, labels, value)
@@ -457,7 +458,7 @@ class Numbers:
                 f"""
                 UPDATE metric_sample
                 SET server = coalesce(
-                  labels['{_quoted(apart.label)}'],
+                  labels[{quoted(apart.label)}],
                   list_extract($servers, list_position($instances, labels['instance']))
                 )
                 WHERE source_id = $source_id
@@ -545,10 +546,6 @@ def _listed(names: Iterable[str]) -> str:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("s" if count != 1 else "")
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
 
 
 _LABEL = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([A-Za-z_][\w.:\-]*))\s*(?:=~?\s*"((?:[^"\\]|\\.)*)")?\s*(,|$)')

@@ -11,7 +11,7 @@ https://grafana.com/docs/grafana/latest/panels-visualizations/panel-inspector/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -125,8 +125,8 @@ def _wide(
     cells = "".join(f", {tables.number(index)} AS n{index}, c{index} AS t{index}" for index in ids)
     typed = tables.select(con, rows, f"SELECT line_no, lines{cells} FROM frame")
     is_timed = pc.is_valid(moments)
-    has_number = _any((pc.is_valid(typed[f"n{index}"]) for index in ids), len(rows))
-    is_told = _any((pc.is_valid(typed[f"t{index}"]) for index in ids), len(rows))
+    has_number = tables.any_of((pc.is_valid(typed[f"n{index}"]) for index in ids), len(rows))
+    is_told = tables.any_of((pc.is_valid(typed[f"t{index}"]) for index in ids), len(rows))
     is_empty = pc.invert(is_told)
     _account(reading, rows, pc.and_(is_timed, has_number), pc.and_(is_timed, pc.or_(is_empty, _all_nan(typed, ids))))
     for index, number in ids.items():
@@ -216,13 +216,6 @@ def _ints(values: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
 def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
     """Return numbers as an ndarray, NaN where one is unknown."""
     return np.array([np.nan if value is None else value for value in values.to_pylist()], dtype=np.float64)
-
-
-def _any(flags: Iterable[pa.ChunkedArray], rows: int) -> pa.ChunkedArray:
-    whole = pa.chunked_array([pa.array([False] * rows, pa.bool_())])
-    for flag in flags:
-        whole = pc.or_(whole, flag)
-    return whole
 
 
 FORMAT = Format(

@@ -20,8 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from connforensics.evidence import UNKNOWN_EXAMPLES, Format, Head, Reading, Sample, mysql_stamp
+from connforensics.evidence import Format, Head, Reading, Sample, mysql_stamp
+from connforensics.evidence.lines import SUSPECT
 from connforensics.evidence.zones import Zones
+from connforensics.schema import quoted
 
 Shape = Literal["server_audit", "json", "pretty_json", "xml", "csv"]
 
@@ -259,7 +261,7 @@ class _Reader:
             f"""
             INSERT INTO event BY NAME
             SELECT {reading.source_id} AS source_id, line_no, event_at,
-                   {_literal(reading.server)} AS server, {_literal(reading.engine)} AS engine, kind,
+                   {quoted(reading.server)} AS server, {quoted(reading.engine)} AS engine, kind,
                    CASE
                      WHEN kind = 'refused_quota' THEN 'user'
                      WHEN status = 1129 THEN 'host_blocked'
@@ -300,24 +302,18 @@ class _Reader:
 
     def _unknown(self, shape: Shape) -> int:
         """Count and show the lines of a log of one record a line that are none."""
-        con, ledger = self.reading.con, self.reading.ledger
         known = {
             "server_audit": _SERVER_AUDIT,
             "json": r"^\s*[\[\]]?,?\s*$|^\s*\{.*(?:\"class\"|\"audit_record\")",
             "csv": _CSV_ANY.pattern,
         }[shape]
-        lines = f"""
+        lines = f"""(
             FROM slice
             WHERE text <> ''
-              AND NOT regexp_matches(text, {_literal(known)})
+              AND NOT regexp_matches(text, {quoted(known)})
               AND line_no NOT IN (SELECT line_no FROM told_line WHERE kind IS NOT NULL)
-            """
-        [(count,)] = con.execute(f"SELECT count(*) {lines}").fetchall()
-        for line_no, text in con.execute(
-            f"SELECT line_no, text {lines} ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-        ).fetchall():
-            ledger.example(line_no, text)
-        return int(count)
+            )"""
+        return self.reading.show_unknown(lines, SUSPECT)
 
 
 def _server_audit_sql(received: str) -> str:
@@ -337,11 +333,11 @@ def _server_audit_sql(received: str) -> str:
                  WHEN got.stamp = '' THEN received_at
                END AS event_at,
                lower(got.operation) AS operation,
-               coalesce(TRY_CAST(regexp_extract(text, {_literal(_SERVER_AUDIT_CODE)}, 1) AS INTEGER), 0) AS status,
+               coalesce(TRY_CAST(regexp_extract(text, {quoted(_SERVER_AUDIT_CODE)}, 1) AS INTEGER), 0) AS status,
                TRY_CAST(got.backend_id AS BIGINT) AS backend_id,
                got.user_name AS user_name, trim(got.client_host) AS client_host, got.database_name AS database_name, '' AS detail
         FROM (
-          SELECT line_no, text, {received} AS received_at, regexp_extract(text, {_literal(_SERVER_AUDIT)}, {names}) AS got
+          SELECT line_no, text, {received} AS received_at, regexp_extract(text, {quoted(_SERVER_AUDIT)}, {names}) AS got
           FROM slice
           WHERE contains(text, 'CONNECT,')
         )
@@ -395,7 +391,7 @@ def _csv_sql(_: str) -> str:
                coalesce(TRY_CAST(got.status AS INTEGER), 0) AS status, TRY_CAST(got.backend_id AS BIGINT) AS backend_id,
                coalesce(nullif(got.user_name, ''), got.privileged) AS user_name,
                coalesce(nullif(got.host, ''), got.address) AS client_host, got.database_name AS database_name, '' AS detail
-        FROM (SELECT line_no, text, regexp_extract(text, {_literal(_CSV)}, {names}) AS got FROM slice)
+        FROM (SELECT line_no, text, regexp_extract(text, {quoted(_CSV)}, {names}) AS got FROM slice)
         WHERE got.operation <> ''
         """
 
@@ -413,10 +409,6 @@ def _plain(text: str | None) -> str | None:
     import html
 
     return html.unescape(text) if text else None
-
-
-def _literal(text: str | None) -> str:
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def _enterprise(stamp: str, event: str, backend_id: int, **data: object) -> str:

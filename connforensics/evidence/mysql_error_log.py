@@ -166,6 +166,7 @@ class _Plain(Reading):
                 .project(
                     ", ".join(("line_no", f"CASE WHEN {_IS_SINK} THEN {_PLAIN_LINE} ELSE text END AS text", *rest))
                 )
+                .order("line_no")
                 .to_arrow_table()
             )
 

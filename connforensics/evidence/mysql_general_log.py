@@ -18,8 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from connforensics.evidence import UNKNOWN_EXAMPLES, Format, Head, Reading, Sample, mysql_stamp
+from connforensics.evidence import Format, Head, Reading, Sample, mysql_stamp
 from connforensics.evidence.zones import Zones
+from connforensics.schema import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,6 +51,7 @@ _IS_KEPT: Final = " OR ".join(
 _TAIL: Final = r"^ *(\d+) (Connect|Quit|Shutdown|Init DB)(.*)$"
 _WHOLE: Final = rf"^({mysql_stamp.WRITTEN}) +(\d+) (Connect|Quit|Shutdown|Init DB)(.*)$"
 _NAMES: Final = "['backend_id', 'command', 'rest']"
+_SUSPECT: Final = "Connect|connection"
 _DENIED: Final = r"^Access denied for user '(.*)'@'(.*?)'(?: to database '(.*)')?"
 
 ENDS_LOOKED_AT: Final = 20_000
@@ -91,7 +93,7 @@ class _Reader:
             self._slice(table)
 
     def _slice(self, table: pa.Table) -> None:
-        con, ledger = self.reading.con, self.reading.ledger
+        con, reading, ledger = self.reading.con, self.reading, self.reading.ledger
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE kept_line AS
@@ -104,11 +106,11 @@ class _Reader:
                      CASE WHEN is_tabbed THEN nullif(before, '') ELSE nullif(whole.stamp, '') END AS stamp,
                      CASE
                        WHEN is_tabbed THEN
-                         regexp_extract(substr(text, CASE WHEN before = '' THEN 3 ELSE length(before) + 2 END), {_quoted(_TAIL)}, {_NAMES})
+                         regexp_extract(substr(text, CASE WHEN before = '' THEN 3 ELSE length(before) + 2 END), {quoted(_TAIL)}, {_NAMES})
                        ELSE {{'backend_id': whole.backend_id, 'command': whole.command, 'rest': whole.rest}}
                      END AS got
               FROM (
-                SELECT *, CASE WHEN NOT is_tabbed THEN regexp_extract(text, {_quoted(_WHOLE)}, ['stamp', 'backend_id', 'command', 'rest']) END AS whole
+                SELECT *, CASE WHEN NOT is_tabbed THEN regexp_extract(text, {quoted(_WHOLE)}, ['stamp', 'backend_id', 'command', 'rest']) END AS whole
                 FROM (
                   SELECT line_no, text, split_part(text, chr(9), 1) AS before,
                          starts_with(text, chr(9) || chr(9)) OR (before LIKE '%:__:__%' AND length(before) < 40 AND contains(text, chr(9))) AS is_tabbed
@@ -128,7 +130,7 @@ class _Reader:
         self.stamp = last or self.stamp
         understood = self._store()
         unknown = 0 if self.is_open else self._before_the_first()
-        unknown += self._show("SELECT line_no, text FROM told_line WHERE kind IS NULL")
+        unknown += reading.show_unknown("(FROM told_line WHERE kind IS NULL)", _SUSPECT)
         ledger.understood += understood
         ledger.unknown += unknown
         ledger.ignored += table.num_rows - understood - unknown
@@ -147,8 +149,7 @@ class _Reader:
     def _carry(self) -> None:
         """Give records without a time that of the last line above them that has one."""
         con = self.reading.con
-        [(bare,)] = con.execute("SELECT count(*) FROM kept_line WHERE stamp IS NULL AND command <> ''").fetchall()
-        if not bare:
+        if not self.reading.count("SELECT count(*) FROM kept_line WHERE stamp IS NULL AND command <> ''"):
             return
         con.execute(
             f"""
@@ -159,7 +160,7 @@ class _Reader:
               SELECT line_no, split_part(text, chr(9), 1) AS stamp
               FROM slice
               WHERE NOT starts_with(text, chr(9))
-                AND regexp_matches(text, {_quoted("^" + _TIMED)})
+                AND regexp_matches(text, {quoted("^" + _TIMED)})
             ) AS above
               ON kept_line.line_no >= above.line_no
             """,
@@ -168,7 +169,7 @@ class _Reader:
 
     def _store(self) -> int:
         con, reading = self.reading.con, self.reading
-        denied = f"regexp_extract(argument, {_quoted(_DENIED)}, ['user_name', 'client_host', 'database_name'])"
+        denied = f"regexp_extract(argument, {quoted(_DENIED)}, ['user_name', 'client_host', 'database_name'])"
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE told_line AS
@@ -197,7 +198,7 @@ class _Reader:
             f"""
             INSERT INTO event BY NAME
             SELECT {reading.source_id} AS source_id, line_no, event_at,
-                   {_literal(reading.server)} AS server, {_literal(reading.engine)} AS engine, kind,
+                   {quoted(reading.server)} AS server, {quoted(reading.engine)} AS engine, kind,
                    CASE kind
                      WHEN 'server_starting' THEN 'log_opened'
                      WHEN 'server_stopping' THEN 'requested'
@@ -228,44 +229,23 @@ class _Reader:
             WHERE kind IS NOT NULL
             """
         )
-        return int(con.execute("SELECT count(kind) FROM told_line").fetchall()[0][0])
+        return reading.count("SELECT count(kind) FROM told_line")
 
     def _before_the_first(self) -> int:
         """Count and show the lines above the first that is one of this log."""
         known = "|".join((_RECORD.pattern, "started with:$", COLUMNS.pattern, "^(?i:tcp port: )"))
         [(first,)] = self.reading.con.execute(
-            f"SELECT min(line_no) FROM slice WHERE regexp_matches(text, {_quoted(known)})"
+            f"SELECT min(line_no) FROM slice WHERE regexp_matches(text, {quoted(known)})"
         ).fetchall()
         self.is_open = first is not None
         above = f"line_no < {first}" if self.is_open else "true"
-        return self._show(
-            f"SELECT line_no, text FROM slice WHERE text <> '' AND {above} AND line_no NOT IN (SELECT line_no FROM told_line)"
+        return self.reading.show_unknown(
+            f"(FROM slice WHERE text <> '' AND {above} AND line_no NOT IN (SELECT line_no FROM told_line))", _SUSPECT
         )
-
-    def _show(self, lines: str) -> int:
-        """Count and show lines as unknown."""
-        con, ledger = self.reading.con, self.reading.ledger
-        [(count, suspects)] = con.execute(
-            f"SELECT count(*), count(*) FILTER (regexp_matches(text, 'Connect|connection')) FROM ({lines})"
-        ).fetchall()
-        ledger.suspects += suspects
-        for line_no, text in con.execute(
-            f"SELECT * FROM ({lines}) ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-        ).fetchall():
-            ledger.example(line_no, text)
-        return int(count)
 
 
 def _first_stamp(lines: Iterable[str | None]) -> str | None:
     return next((found[0].strip() for line in lines if line and (found := _STAMPED.match(line))), None)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _literal(text: str | None) -> str:
-    return "NULL" if text is None else _quoted(text)
 
 
 SAMPLES: Final = (

@@ -20,10 +20,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from connforensics.evidence import UNKNOWN_EXAMPLES, Format, Head, Reading, Sample, mysql_stamp
+from connforensics.evidence import Format, Head, Reading, Sample, mysql_stamp
+from connforensics.evidence.lines import SUSPECT
 from connforensics.evidence.messages.postgres import SLOW_STATEMENT_CHARACTERS
 from connforensics.evidence.mysql_general_log import COLUMNS, OPENED
 from connforensics.evidence.zones import Zones
+from connforensics.schema import quoted
 
 STATEMENT_LINES: Final = 12
 """Lines of a statement that are looked at for how it begins."""
@@ -203,7 +205,7 @@ class _Reader:
             f"""
             INSERT INTO event BY NAME
             SELECT {reading.source_id} AS source_id, line_no,
-                   {_literal(reading.server)} AS server, {_literal(reading.engine)} AS engine,
+                   {quoted(reading.server)} AS server, {quoted(reading.engine)} AS engine,
                    CASE WHEN opened IS NOT NULL THEN 'server_starting' ELSE 'slow_statement' END AS kind,
                    CASE WHEN opened IS NOT NULL THEN 'log_opened' END AS reason,
                    CASE WHEN opened IS NULL THEN event_at END AS event_at,
@@ -235,37 +237,25 @@ class _Reader:
 
     def _unknown(self, lines: str) -> None:
         """Count and show records that were cut short, and what stands above the first one."""
-        con, ledger = self.reading.con, self.reading.ledger
-        found = con.execute(
-            """
+        unknown = 0
+        if not self.is_open:
+            [(first,)] = self.reading.con.execute("SELECT min(line_no) FROM head_line WHERE record_no > 0").fetchall()
+            above = f"line_no < {first}" if first is not None else "true"
+            unknown += self.reading.show_unknown(f"(FROM ({lines}) WHERE text <> '' AND {above})", SUSPECT)
+            self.is_open = first is not None
+        unknown += self.reading.show_unknown(
+            """(
             SELECT head_line.line_no, head_line.text
             FROM head_line
             JOIN told_record USING (record_no)
             WHERE opened IS NULL
               AND query_s IS NULL
               AND sort <> 'more'
-            ORDER BY line_no
-            """
-        ).fetchall()
-        [(first,)] = con.execute("SELECT min(line_no) FROM head_line WHERE record_no > 0").fetchall()
-        if not self.is_open:
-            limit = f"line_no < {first}" if first is not None else "true"
-            [(above,)] = con.execute(f"SELECT count(*) FROM ({lines}) WHERE text <> '' AND {limit}").fetchall()
-            found += con.execute(
-                f"SELECT line_no, text FROM ({lines}) WHERE text <> '' AND {limit} ORDER BY line_no LIMIT {UNKNOWN_EXAMPLES}"
-            ).fetchall()
-            more = above - min(above, UNKNOWN_EXAMPLES)
-            ledger.unknown += more
-            ledger.ignored -= more
-            self.is_open = first is not None
-        for line_no, text in sorted(found):
-            ledger.example(line_no, text)
-        ledger.unknown += len(found)
-        ledger.ignored -= len(found)
-
-
-def _literal(text: str | None) -> str:
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+            )""",
+            SUSPECT,
+        )
+        self.reading.ledger.unknown += unknown
+        self.reading.ledger.ignored -= unknown
 
 
 SAMPLES: Final = (

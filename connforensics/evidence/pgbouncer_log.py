@@ -22,6 +22,7 @@ from typing import Final
 from connforensics.evidence import Format, Head, Reading, Sample, line_log
 from connforensics.evidence.line_log import Frame, Quick
 from connforensics.evidence.messages.pgbouncer import CATALOGUE, CLIENT, SERVER
+from connforensics.schema import quoted
 
 _STAMP: Final = r"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [A-Za-z+-][\w:+/-]*)?)"
 _SEVERITY: Final = r"(?P<severity>[A-Z]+)"
@@ -67,7 +68,7 @@ def quick(lines: Sequence[str]) -> Quick | None:
     like = shape.replace("%", "\\%")
     return Quick(
         cut="string_split(text, ' ')",
-        fits=f"text LIKE {line_log.quoted(like + ' %')} AND {key} LIKE 'C-0x%:' AND contains({who}, '@')"
+        fits=f"text LIKE {quoted(like + ' %')} AND {key} LIKE 'C-0x%:' AND contains({who}, '@')"
         f" AND {port} <> {who} AND NOT contains({who}, '@u')",
         groups={
             "stamp": f"left(text, {len(shape)})",
@@ -155,8 +156,8 @@ def read(reading: Reading) -> None:
 
 def _stats(reading: Reading, lines: str) -> int:
     """Store the numbers of statistics lines; return how many lines."""
-    names = ", ".join(f"{line_log.quoted(name)}: {line_log.quoted(metric)}" for name, metric in METRICS.items())
-    count = reading.con.execute(
+    names = ", ".join(f"{quoted(name)}: {quoted(metric)}" for name, metric in METRICS.items())
+    reading.con.execute(
         f"""
         INSERT INTO metric_sample BY NAME
         WITH told AS (
@@ -164,38 +165,29 @@ def _stats(reading: Reading, lines: str) -> int:
           FROM {lines}
           WHERE (starts_with(message, 'stats: ') OR starts_with(message, 'Stats: '))
         )
-        SELECT {reading.source_id} AS source_id, line_no, event_at AS sampled_at, {_server(reading)} AS server,
+        SELECT {reading.source_id} AS source_id, line_no, event_at AS sampled_at, {quoted(reading.server)} AS server,
                MAP {{{names}}}[trim(regexp_replace(number, '[0-9]+ ?(us|b/s|B/s)?', ''))] AS name,
                CAST(regexp_extract(number, '[0-9]+') AS DOUBLE) AS value
         FROM told
         WHERE name IS NOT NULL
         """
     )
-    count.fetchall()
-    [(understood,)] = reading.con.execute(
-        f"SELECT count(*) FROM {lines} WHERE regexp_matches(message, '^[Ss]tats: [0-9]')"
-    ).fetchall()
-    return int(understood)
+    return reading.count(f"SELECT count(*) FROM {lines} WHERE regexp_matches(message, '^[Ss]tats: [0-9]')")
 
 
 def _limit(reading: Reading, lines: str) -> int:
     """Store the limits that a start tells; return how many lines."""
     pattern = r"ile descriptor limit: .*max_client_conn: (\d+)"
-    [(understood,)] = reading.con.execute(
+    return reading.count(
         f"""
         INSERT INTO setting BY NAME
-        SELECT {reading.source_id} AS source_id, line_no, {_server(reading)} AS server, 'pgbouncer' AS engine,
+        SELECT {reading.source_id} AS source_id, line_no, {quoted(reading.server)} AS server, 'pgbouncer' AS engine,
                'max_client_conn' AS name, regexp_extract(message, '{pattern}', 1) AS value, event_at AS valid_at
         FROM {lines}
         WHERE contains(message, 'ile descriptor limit: ')
           AND regexp_matches(message, '{pattern}')
         """
-    ).fetchall()
-    return int(understood)
-
-
-def _server(reading: Reading) -> str:
-    return line_log.quoted(reading.server) if reading.server else "CAST(NULL AS VARCHAR)"
+    )
 
 
 def _line(sample: str, number: int) -> str:

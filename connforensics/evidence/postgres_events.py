@@ -37,8 +37,10 @@ from connforensics.evidence.scanner import (
     Texts,
     as_arrow,
     decimal,
+    strings,
 )
 from connforensics.evidence.zones import Zones
+from connforensics.schema import quoted
 
 FIELDS: Final = (
     "stamp",
@@ -219,7 +221,7 @@ def _relation(records: Records, manner: Manner) -> pa.RecordBatch:
 def _coded(codes: NDArray[np.int8], texts: Sequence[str]) -> pa.Array:
     """Return texts by their numbers, NULL for a negative one."""
     indices = as_arrow(codes, pa.int8(), codes >= 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+    return pa.DictionaryArray.from_arrays(indices, strings(tuple(texts)))
 
 
 # The quick way: messages that are always worded alike.
@@ -669,7 +671,7 @@ class Events:
     def _given(self) -> str:
         given = {"source_id": str(self.reading.source_id), "engine": "'postgres'"}
         if self.reading.server:
-            given["server"] = messages.quoted(self.reading.server)
+            given["server"] = quoted(self.reading.server)
         return ", ".join(f"{value} AS {name}" for name, value in given.items())
 
     def _store_quick(self, columns: Sequence[str]) -> int:
@@ -785,11 +787,10 @@ def _event_sql(fields: AbstractSet[str], at: str, has_details: bool, unknowns: S
     def prefixed(name: str) -> str:
         if name not in fields:
             return "NULL"
-        unknown = " AND ".join(f"{name} <> {messages.quoted(text)}" for text in unknowns)
+        unknown = " AND ".join(f"{name} <> {quoted(text)}" for text in unknowns)
         return f"CASE WHEN {unknown} THEN {name} END"
 
     received, authorized, closed = of("connection_received"), of("connection_authorized"), of("connection_closed")
-    quoted = messages.quoted
     pieces = f"""CASE
         WHEN {received} THEN regexp_extract(message, {quoted(_RECEIVED)}, {_PIECES})
         WHEN {authorized} THEN regexp_extract(message, {quoted(_AUTHORIZED)}, {_PIECES})

@@ -29,6 +29,7 @@ from connforensics.evidence.messages import postgres as messages
 from connforensics.evidence.postgres_events import Apart, Events, Manner, Records, labels
 from connforensics.evidence.scanner import DIGITS, Flags, Scan, Texts, texts_of
 from connforensics.evidence.zones import Zones, zone_sql
+from connforensics.schema import quoted
 
 LOOKED_AT: Final = 400
 """Lines of the head that are decoded."""
@@ -127,7 +128,7 @@ class _Reader:
             if found := _record(line):
                 self.paths.setdefault(found[0])
         keys = [
-            messages.quoted("$" + "".join(f'."{part}"' for part in (*path, key)))
+            quoted("$" + "".join(f'."{part}"' for part in (*path, key)))
             for path in self.paths or [()]
             for names in _KEYS.values()
             for key in names
@@ -151,7 +152,7 @@ class _Reader:
             f"""
             DELETE FROM left_line
             WHERE line_no IN (
-              SELECT line_no FROM json_line WHERE label IS NOT NULL OR NOT regexp_matches(text, {messages.quoted(SUSPECT)})
+              SELECT line_no FROM json_line WHERE label IS NOT NULL OR NOT regexp_matches(text, {quoted(SUSPECT)})
             )
             """
         )

@@ -31,6 +31,7 @@ from connforensics.evidence.postgres_events import Apart, Events, Manner, Record
 from connforensics.evidence.postgres_log_samples import SAMPLES
 from connforensics.evidence.scanner import Texts, texts_of
 from connforensics.evidence.zones import Zones, zone_sql
+from connforensics.schema import quoted
 
 HEADS_LOOKED_AT: Final = 2000
 """Lines that inference is shown; a prefix that only appears later is met when its first line fits no known one."""
@@ -265,7 +266,7 @@ class _Reader:
             f"""
             SELECT text
             FROM left_line
-            WHERE regexp_matches(text, {messages.quoted(f"(?:{_LABEL}):(?: |$)")})
+            WHERE regexp_matches(text, {quoted(f"(?:{_LABEL}):(?: |$)")})
             ORDER BY line_no
             LIMIT {HEADS_LOOKED_AT}
             """
@@ -284,14 +285,14 @@ class _Reader:
             return 0
         started = r"(?:[^\t]{0,80}?\.\.\.+ ?)?" if prefix.letters & set("mtn") else ""
         pattern = f"^({started}{prefix.pattern()}({_LABEL}):(?: {{1,2}}|$))"
-        names = ", ".join(map(messages.quoted, ["whole", *prefix.groups, "label"]))
+        names = ", ".join(map(quoted, ["whole", *prefix.groups, "label"]))
         columns = "".join(f", nullif(headed.{name}, '') AS {name}" for name in prefix.groups)
         label = messages.label_sql("headed.label")
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE headed_line AS
             SELECT line_no, text{columns}, {label} AS label, substr(text, length(headed.whole) + 1) AS message
-            FROM (SELECT *, regexp_extract(text, {messages.quoted(pattern)}, [{names}]) AS headed FROM left_line)
+            FROM (SELECT *, regexp_extract(text, {quoted(pattern)}, [{names}]) AS headed FROM left_line)
             WHERE headed.whole <> ''
             """
         )

@@ -64,13 +64,14 @@ class Recognition:
 
 def recognise(head: Head, *, is_whole: bool) -> Recognition:
     """Say what a source holds, by its head; `is_whole` where the head is all of it."""
-    if any("\x1b[" in line for line in head.lines):
-        bare = [peeled.text if (peeled := COLOURS.peel(line)) else line for line in head.lines]
-    else:
-        bare = list(head.lines)
-    if bare != list(head.lines):
-        found = recognise(replace(head, lines=tuple(bare), middle=()), is_whole=is_whole)
-        return replace(found, layers=(COLOURS, *found.layers))
+    bare = tuple(peeled.text if (peeled := COLOURS.peel(line)) else line for line in head.lines)
+    if bare == head.lines:
+        return _recognised(head, is_whole=is_whole)
+    found = _recognised(replace(head, lines=bare, middle=()), is_whole=is_whole)
+    return replace(found, layers=(COLOURS, *found.layers))
+
+
+def _recognised(head: Head, *, is_whole: bool) -> Recognition:
     plain = _plain(head)
     is_talk = is_whole and len(head.lines) <= MOST_LINES
     if plain.certainty >= CERTAIN and not _may_wrap(plain, head):
@@ -108,19 +109,14 @@ def _talked(head: Head, whole: Recognition) -> Recognition | None:
 
     Tables are found among any text, so what is a table as a whole may hold a log as well; a log is never taken apart.
     """
-    if whole.parts and whole.certainty >= CERTAIN and whole.parts[0].format and whole.parts[0].format.frames:
+    known = whole.parts[0].format if whole.parts else None
+    is_certain = whole.certainty >= CERTAIN
+    if is_certain and known is not None and known.frames:
         return None
     pieces = _pieces(head)
-    if whole.certainty >= CERTAIN and not any(
-        part.format and part.format.frames and part.certainty >= CERTAIN for part in pieces
-    ):
+    if is_certain and not any(part.format and part.format.frames and part.certainty >= CERTAIN for part in pieces):
         return None
-    others = [
-        part.format
-        for part in pieces
-        if part.format and part.format is not (whole.parts[0].format if whole.parts else None)
-    ]
-    known = whole.parts[0].format if whole.parts else None
+    others = [part.format for part in pieces if part.format and part.format is not known]
     if known is not None:
         # What fills some of the tables that the whole fills is read with it.
         others = [

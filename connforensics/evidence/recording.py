@@ -105,7 +105,8 @@ ACTIVITY: Final = Rows(
 
 PROCESSLIST: Final = Rows(
     "backend_sample",
-    ("id", "user", "host", "db", "command", "time", "time_ms", "state", "info", "query_id", "trx_age_s", "blocked_by"),
+    ("id", "user", "host", "db", "command", "since", "time", "time_ms", "state", "info", "query_id", "trx_since",
+     "trx_age_s", "blocked_by"),
     f"""
     line_no, sampled_at, server, engine,
     TRY_CAST(f.id AS BIGINT) AS backend_id,
@@ -122,17 +123,20 @@ PROCESSLIST: Final = Rows(
       WHEN f.command IN {OWN_THREADS} OR lower(f.user) IN {OWN_USERS} THEN 'background worker'
       ELSE 'client backend'
     END AS backend_type,
-    sampled_at - to_microseconds(CAST(TRY_CAST(f.trx_age_s AS DOUBLE) * 1000000 AS BIGINT)) AS xact_start_at,
-    sampled_at - for_so_long AS state_change_at,
+    CASE
+      WHEN TRY_CAST(f.trx_since AS TIMESTAMP) IS NOT NULL THEN least(TRY_CAST(f.trx_since AS TIMESTAMP), sampled_at)
+      ELSE sampled_at - to_microseconds(CAST(TRY_CAST(f.trx_age_s AS DOUBLE) * 1000000 AS BIGINT))
+    END AS xact_start_at,
+    state_at AS state_change_at,
     CASE
       WHEN f.command NOT IN ('Sleep', 'Connect') AND f.command NOT IN {REPLICAS} AND f.command NOT IN {OWN_THREADS}
-      THEN sampled_at - for_so_long
+      THEN state_at
     END AS query_start_at,
-    CASE WHEN f.user = 'unauthenticated user' THEN sampled_at - for_so_long END AS backend_start_at,
+    CASE WHEN f.user = 'unauthenticated user' THEN state_at END AS backend_start_at,
     CASE
       WHEN f.command IS NULL THEN NULL
       WHEN f.command <> 'Sleep' THEN 'active'
-      WHEN f.trx_age_s IS NOT NULL THEN 'idle in transaction'
+      WHEN f.trx_since IS NOT NULL OR f.trx_age_s IS NOT NULL THEN 'idle in transaction'
       ELSE 'idle'
     END AS state,
     f.command AS command,
@@ -142,11 +146,15 @@ PROCESSLIST: Final = Rows(
     nullif(f.query_id, '0') AS query_id,
     nullif(f.info, '') AS query
     FROM (
-      SELECT *, to_microseconds(CAST(
+      SELECT
+        *,
         CASE
-          WHEN TRY_CAST(f.time_ms AS DOUBLE) BETWEEN 0 AND {LONGEST_S}000 THEN TRY_CAST(f.time_ms AS DOUBLE) * 1000
-          WHEN TRY_CAST(f.time AS DOUBLE) BETWEEN 0 AND {LONGEST_S} THEN TRY_CAST(f.time AS DOUBLE) * 1000000
-        END AS BIGINT)) AS for_so_long
+          WHEN TRY_CAST(f.since AS TIMESTAMP) IS NOT NULL THEN least(TRY_CAST(f.since AS TIMESTAMP), sampled_at)
+          WHEN TRY_CAST(f.time_ms AS DOUBLE) BETWEEN 0 AND {LONGEST_S}000
+          THEN sampled_at - to_microseconds(CAST(TRY_CAST(f.time_ms AS DOUBLE) * 1000 AS BIGINT))
+          WHEN TRY_CAST(f.time AS DOUBLE) BETWEEN 0 AND {LONGEST_S}
+          THEN sampled_at - to_microseconds(CAST(TRY_CAST(f.time AS DOUBLE) * 1000000 AS BIGINT))
+        END AS state_at
       FROM row
     )
     """,
@@ -639,6 +647,8 @@ FORMAT: Final = Format(
                         blocked_by="5", host="localhost"),
                 _thread(1, user="system user", command="Daemon", host="", time=None, time_ms=None),
                 _thread(4, command="Query"),
+                _thread(7, time=None, time_ms=None, since="2026-11-21 03:11:50.500000", trx_since="2026-11-21 03:11:49"),
+                _thread(8, time=None, time_ms=None, since="2026-11-21 03:12:00.003", command="Query"),
             ], own=4),
             {
                 "backend_sample": (
@@ -652,6 +662,10 @@ FORMAT: Final = Format(
                     {"line_no": 4, "backend_id": 1, "backend_type": "background worker", "client_host": None,
                      "state_change_at": None},
                     {"line_no": 5, "backend_id": 4, "application_name": "connforensics"},
+                    {"line_no": 6, "backend_id": 7, "state": "idle in transaction",
+                     "state_change_at": "2026-11-21T03:11:50.500000", "xact_start_at": "2026-11-21T03:11:49"},
+                    {"line_no": 7, "backend_id": 8, "state": "active", "state_change_at": "2026-11-21T03:12:00",
+                     "query_start_at": "2026-11-21T03:12:00"},
                 )
             },
             name="processlist.jsonl",

@@ -170,6 +170,14 @@ def as_arrow(values: NDArray[Any], type_: pa.DataType, is_there: Flags | None = 
     return pa.Array.from_buffers(type_, len(values), [valid, pa.py_buffer(np.ascontiguousarray(values))])
 
 
+@functools.lru_cache(maxsize=64)
+def strings(texts: tuple[str, ...]) -> pa.StringArray:
+    """Return a few texts as an Arrow array; `pa.array` of them would import pandas."""
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+
+
 def _matches(block: Block, places: Places, literal: bytes) -> Flags:
     fits = np.ones(len(places), dtype=bool)
     for at in range(0, len(literal), len(PADDING)):

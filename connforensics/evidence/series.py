@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connforensics.evidence import tables, times
+from connforensics.schema import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -164,8 +165,8 @@ class Gauges:
         labels = ", ".join(f"{tables.column(layout.labels.get(label))} AS {label}" for label in LABELS)
         typed = tables.select(self.con, frame.rows, f"SELECT line_no, lines, {labels}, {cells} FROM frame")
         typed = typed.append_column("sampled_at", moments)
-        has_number = _any([pc.is_valid(typed[f"n{index}"]) for index in columns])
-        is_empty = pc.invert(_any([pc.is_valid(typed[f"t{index}"]) for index in columns]))
+        has_number = tables.any_of((pc.is_valid(typed[f"n{index}"]) for index in columns), frame.rows.num_rows)
+        is_empty = pc.invert(tables.any_of((pc.is_valid(typed[f"t{index}"]) for index in columns), frame.rows.num_rows))
         kept = self._account(frame, pc.and_(is_good, has_number), pc.and_(is_good, is_empty))
         return self._wide(typed.filter(kept), layout) if pc.any(kept).as_py() else None
 
@@ -221,7 +222,7 @@ class Gauges:
                 else f"CAST(NULL AS DOUBLE) AS {target}"
                 for target in self.targets
             ]
-            named = f"coalesce({_literal(service)}, service)" if service is not None else "service"
+            named = f"coalesce({quoted(service)}, service)" if service is not None else "service"
             some = " OR ".join(f"n{index} IS NOT NULL" for index, _ in told.values())
             parts.append(
                 f"SELECT line_no, sampled_at, {named} AS service, instance, pool, {', '.join(numbers)} FROM frame WHERE {some}"
@@ -279,14 +280,3 @@ class Gauges:
             )
         )
         self.con.unregister("meant")
-
-
-def _any(flags: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    whole = flags[0]
-    for flag in flags[1:]:
-        whole = pc.or_(whole, flag)
-    return whole
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -11,8 +11,9 @@ The shapes (CSV, psql's and mysql's drawings, `\\G`, HTML, XML, JSON, Markdown, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from connforensics.evidence import Ledger, Reading
 
 __all__ = [
-    "MOMENT", "NULLS", "Accepts", "Frame", "Layout", "Storing", "column", "find", "flags", "frames", "integers", "lines_of", "longs", "match",
+    "MOMENT", "NULLS", "Accepts", "Frame", "Layout", "Storing", "any_of", "column", "find", "flags", "frames", "integers", "lines_of", "longs", "match",
     "moments", "normal", "number", "reject", "scratch", "select",
 ]  # fmt: skip
 
@@ -173,6 +174,11 @@ def integers(written: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         whole = pc.if_else(is_number, bare, None).cast(pa.int64())
         most = 2 ** (kind.bit_width - 1) - 1
         return pc.if_else(pc.less_equal(pc.abs(whole), most), whole, None).cast(kind)
+
+
+def any_of(tests: Iterable[pa.ChunkedArray], rows: int) -> pa.ChunkedArray:
+    """Return for each of so many rows whether any test is true; false where there is no test."""
+    return functools.reduce(pc.or_, tests, pa.chunked_array([flags(np.zeros(rows, dtype=bool))]))
 
 
 class Storing:

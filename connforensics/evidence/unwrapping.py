@@ -41,16 +41,6 @@ class Wrapping:
     zone: str | None
     until: datetime
 
-    def peel(self, lines: Iterable[str]) -> list[tuple[str, str]]:
-        """Return inner text and stream of a few lines; lines that do not fit are left as they are."""
-        inner = [(text, "") for text in lines]
-        for layer in self.layers:
-            inner = [
-                (peeled.text, peeled.stream or stream) if (peeled := layer.peel(text)) else (text, stream)
-                for text, stream in inner
-            ]
-        return inner
-
     def unwrapped(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Yield for each slice of `line_no`, `text` one of the same lines: `line_no`, `text`, `received_at`, `stream`, `sender`."""
         inner = "SELECT line_no, text, '' AS stamp, '' AS stream, '' AS sender FROM frame"

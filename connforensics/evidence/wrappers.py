@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from connforensics.schema import quoted
+
 _ISO: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
 _LETTER: Final = "[A-Za-z\u0080-\uffff]"
 """A letter of any language: RE2's classes know ASCII alone."""
@@ -75,7 +77,7 @@ class Wrapper:
     def sql(self, source: str) -> str:
         """Return SQL that takes the lines of `source` (`line_no`, `text`, `stamp`, `stream`, `sender`) out of this wrapper."""
         groups = tuple(self.compiled.groupindex)
-        names = ", ".join(map(_quoted, ("whole", *groups)))
+        names = ", ".join(map(quoted, ("whole", *groups)))
         text = "got.text"
         if self.has_escapes:
             text = f"CASE WHEN contains({text}, '#01') THEN replace(replace({text}, '#011', chr(9)), '#012', chr(9)) ELSE {text} END"
@@ -87,7 +89,7 @@ class Wrapper:
                    {_told("got.stamp" if "stamp" in groups else "''", "stamp")} AS stamp,
                    {_told(f"trim({stream})", "stream")} AS stream,
                    {_told("got.pid" if "pid" in groups else "''", "sender")} AS sender
-            FROM (SELECT *, regexp_extract(text, {_quoted(f"({self.pattern})")}, [{names}]) AS got FROM ({source}))
+            FROM (SELECT *, regexp_extract(text, {quoted(f"({self.pattern})")}, [{names}]) AS got FROM ({source}))
             """
 
 
@@ -121,7 +123,7 @@ class JsonWrapper:
     def sql(self, source: str) -> str:
         """Return SQL that takes the lines of `source` (`line_no`, `text`, `stamp`, `stream`, `sender`) out of this wrapper."""
         paths = [self.text, *self.stamp, *self.stream, *([self.sender] if self.sender else [])]
-        listed = ", ".join(_quoted("$" + "".join(f'."{key}"' for key in path)) for path in paths)
+        listed = ", ".join(quoted("$" + "".join(f'."{key}"' for key in path)) for path in paths)
         stamps = ", ".join(f"got[{2 + number}]" for number in range(len(self.stamp)))
         streams = ", ".join(f"got[{2 + len(self.stamp) + number}]" for number in range(len(self.stream)))
         bare = "rtrim(trim(text), ',')"
@@ -146,10 +148,6 @@ def _reached(told: object, path: Sequence[str]) -> object:
             return None
         told = told.get(key)
     return told if isinstance(told, (str, int, float)) else None
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _told(new: str, above: str) -> str:
@@ -186,7 +184,7 @@ class Colours:
 
     def sql(self, source: str) -> str:
         """Return SQL that takes the lines of `source` (`line_no`, `text`, `stamp`, `stream`, `sender`) out of this wrapper."""
-        bare = f"rtrim(regexp_replace(text, {_quoted(ANSI)}, '', 'g'), chr(13))"
+        bare = f"rtrim(regexp_replace(text, {quoted(ANSI)}, '', 'g'), chr(13))"
         return f"""
             SELECT * REPLACE (CASE WHEN contains(text, chr(27)) THEN {bare} ELSE text END AS text)
             FROM ({source})
@@ -220,7 +218,7 @@ class PrettyJson:
                    CASE WHEN json_valid(got) THEN rtrim(split_part(json_extract_string(got, '$'), chr(10), 1), chr(13))
                         ELSE text END AS text,
                    stamp, stream, sender
-            FROM (SELECT *, regexp_extract(text, {_quoted(_PRETTY)}, 1) AS got FROM ({source}))
+            FROM (SELECT *, regexp_extract(text, {quoted(_PRETTY)}, 1) AS got FROM ({source}))
             """
 
 

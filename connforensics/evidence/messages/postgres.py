@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
+from connforensics.schema import quoted
+
 LABELS: Final = (
     "LOG", "FATAL", "ERROR", "WARNING", "PANIC", "NOTICE", "INFO",
     "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3", "DEBUG4", "DEBUG5",
@@ -711,11 +713,6 @@ RAISED = "P0"
 
 OPENING_CHARACTERS: Final = 8
 """How much of a message is looked up before anything else."""
-
-
-def quoted(text: str) -> str:
-    """Return `text` as a SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 @functools.cache

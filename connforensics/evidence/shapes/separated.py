@@ -108,8 +108,8 @@ def writing(lines: Sequence[str], at: int, accepts: Accepts) -> Writing | None:
     line = lines[at]
     if len(line) > LONGEST_HEADER or not _may_be_names(line):
         return None
-    for delimiter in DELIMITERS:
-        if delimiter not in line:
+    for delimiter, quoted, plain in _named(line):
+        if not (accepts(quoted) or accepts(plain)):
             continue
         if delimiter == "|" and any(map(drawn.is_rule, lines[at + 1 : at + 1 + drawn.MOST_FOLDS])):
             continue
@@ -122,6 +122,16 @@ def writing(lines: Sequence[str], at: int, accepts: Accepts) -> Writing | None:
         is_escaped = delimiter == "\t" and not is_quoted
         return Writing(delimiter, is_quoted, is_escaped, is_spaced, names, tuple(name.strip() for name in written))
     return None
+
+
+@lru_cache(maxsize=8192)
+def _named(line: str) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
+    """Return the names that a line has as a header, by delimiter, with quotes and without; every format asks the same."""
+    return tuple(
+        (delimiter, tuple(map(normal, split(line, delimiter, True))), tuple(map(normal, line.split(delimiter))))
+        for delimiter in DELIMITERS
+        if delimiter in line
+    )
 
 
 _CELL: Final = re.compile(r'(?:^|[,;\t|]) *"?(?:-?\d+(?:\.\d+)?"? *(?=[,;\t|]|$)|\d{4}-\d\d-\d\d[ T]\d\d:)')

@@ -68,7 +68,11 @@ def told(text: str, zone: str | None) -> str | None:
         bare.partition(": ")[2],
         bare.strip("#-=*[]<> "),
     ):
-        is_all = candidate[-1:].isalnum() and (not _BEGINS_ISO.match(candidate) or _ISO.match(candidate))
+        is_all = (
+            candidate[-1:].isalnum()
+            and _CLOCK.search(candidate)
+            and (not _BEGINS_ISO.match(candidate) or _ISO.match(candidate))
+        )
         here = _iso(candidate, zone) if is_all else None
         if here is not None:
             return here
