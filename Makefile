@@ -10,7 +10,7 @@ INCIDENT ?= data/pool-leak
 OUT ?= report
 LAB := $(VENV)/.lab
 
-.PHONY: help setup lab report test lint lock bench clean
+.PHONY: help setup lab report test lint lock bench incidents clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,7 +39,7 @@ $(LAB): $(VENV)/.ready tests/lab/install.py
 lab: $(LAB) ## the real servers and the browser that tests use, where they may be installed
 
 report: setup ## the post-mortem of a bundled real incident (INCIDENT=data/NAME OUT=folder)
-	@$(BIN)/connforensics report $(INCIDENT)/evidence -o $(OUT)
+	@$(BIN)/connforensics report $(INCIDENT)/evidence -o $(OUT) --title "Post-mortem of $(notdir $(INCIDENT))"
 
 test: setup lab ## all tests
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
@@ -53,6 +53,9 @@ lock: $(VENV)/.made ## resolve pyproject.toml into requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+incidents: setup lab ## play all incidents of data/ again on real servers (within an hour)
+	@$(BIN)/python -m tests.lab play-all -o data
 
 bench: setup lab ## speed, as ratios in one run
 	@$(BIN)/python -m tests.bench

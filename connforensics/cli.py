@@ -253,6 +253,7 @@ def report(
     display_tz: Annotated[
         str, typer.Option("--display-tz", metavar="ZONE", help="zone in which times are shown")
     ] = "UTC",
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="heading of the page")] = "",
     parameter: Annotated[
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="another parameter of the notebook"),
@@ -274,7 +275,9 @@ def report(
     more = dict(_pair(each) for each in parameter or [])
     case = _case_of(paths, out, log_line_prefix, timezone, server)
     _say("writing the post-mortem")
-    written = write_report(case, out, since=since, until=until, display_tz=display_tz, parameters=more)
+    written = write_report(
+        case, out, since=since, until=until, display_tz=display_tz, title=title or None, parameters=more
+    )
     found = written.verdict
     if as_json:
         _print_json(found)

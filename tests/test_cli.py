@@ -231,5 +231,6 @@ def test_report_on_evidence_writes_everything(tmp_path: Path) -> None:
         "case.duckdb",
     }
     assert json.loads((out / "findings.json").read_text())["cause"] == "connection_leak"
-    again = run("report", LEAK / "evidence", "-o", out)
+    again = run("report", LEAK / "evidence", "-o", out, "--title", "The night of the <vouchers>")
     assert again.returncode == 0, again.stderr
+    assert "<title>The night of the &lt;vouchers&gt; · " in (out / "index.html").read_text()
