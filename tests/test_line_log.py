@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from connforensics.evidence import Head, Ledger, Reading, ReadOptions, line_log, pgbouncer_log
 from connforensics.evidence.containers import Unpacked
-from connforensics.evidence.line_log import Continuations, Frame
+from connforensics.evidence.line_log import Continuations, Frame, TypeAtOnce
 from connforensics.evidence.messages import Message, pgbouncer
 from connforensics.evidence.unwrapping import Wrapping
 from connforensics.schema import ddl
@@ -91,6 +91,8 @@ def read(
     timezone: str | None = None,
     received: Sequence[datetime | None] = (),
     head: Sequence[str] | None = None,
+    at_once: TypeAtOnce | None = None,
+    columns: str = COLUMNS,
 ) -> Result:
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
@@ -101,8 +103,8 @@ def read(
     reading.lines_given, reading.cuts, reading.received = lines, cuts, received
     if received:
         reading.wrapping = Wrapping((), None, datetime(2026, 11, 21))
-    line_log.read(reading, frames, catalogue, continuations=continuations)
-    events = con.sql(f"SELECT {COLUMNS} FROM event ORDER BY line_no").to_arrow_table().to_pylist()
+    line_log.read(reading, frames, catalogue, continuations=continuations, at_once=at_once)
+    events = con.sql(f"SELECT {columns} FROM event ORDER BY line_no").to_arrow_table().to_pylist()
     left = [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()]
     con.close()
     assert not [name for name in left if not name.startswith("part_")]
@@ -153,6 +155,13 @@ def test_times_without_a_zone_take_the_callers_and_say_so() -> None:
     assumed = read([line])
     assert assumed.events[0]["event_at"] == datetime(2026, 7, 1, 12)
     assert assumed.ledger.assumptions == ["times bear no zone: taken for UTC"]
+
+
+@pytest.mark.parametrize("stamp", ["2026-07-01 12:00:00 UTC", "2026-07-01 12:00:00.00Z", "2026-07-01 15:00:00 +03"])
+def test_a_zone_is_no_decimals_where_most_times_have_some(stamp: str) -> None:
+    lines = [f"{each} [1] INFO request timed out after 5ms" for each in (*["2026-07-01 14:00:00.000"] * 3, stamp)]
+    found = read(lines, timezone="Europe/Berlin")
+    assert [event["event_at"] for event in found.events] == [datetime(2026, 7, 1, 12)] * 4
 
 
 def test_two_zones_in_one_file() -> None:
@@ -302,28 +311,55 @@ NAMES = st.sampled_from(
     ["shop", "app web", "a/b", "x@y", "(nodb)", "(nouser)", "u:1", "", "unix", "peer-3", "ünïcode", "a  b"]
 )
 HOSTS = st.sampled_from(
-    ["10.0.0.9:4011", "[fe80::1]:4011", "unix:6432", "unix(77):6432", "10.2.***.**:1", "unixhost:7"]
-)
+    ["10.0.0.9:4011", "[fe80::1]:4011", "unix:6432", "unix(77):6432", "10.2.***.**:1", "unixhost:7", "10.0.0.9:", ":5",
+     "10.0.0.9:123456789", "[]:5", "h[1]:5", "unix(7:5", "unix(a)b):5", "u:5"]
+)  # fmt: skip
 POOLER = st.builds(
     lambda stamp, severity, key, db, user, host, message: f"{stamp} {severity} {key}: {db}/{user}@{host} {message}",
     st.sampled_from(
-        ["2026-11-21 03:12:00.250 UTC [1]", "2026-11-21 03:12:00.250 [1]", "2026-11-21 03:12:00.250 12", "2026-11-21 03:12:00.250 +03 [1]"]
+        ["2026-11-21 03:12:00.250 UTC [1]", "2026-11-21 03:12:00.250 [1]", "2026-11-21 03:12:00.250 12", "2026-11-21 03:12:00.250 +03 [1]",
+         "2026-11-21 03:12:00 UTC 12", "2026-13-21 03:12:00.250 UTC [1]", "2026-11-21 03:12:00.250 UTC [1", "2026-11-21 03:12:00.250 CET [1]"]
     ),
-    st.sampled_from(["LOG", "WARNING"]),
-    st.sampled_from(["C-0x55d0", "S-0x55d0", "C-0xff", "C-zz"]),
+    st.sampled_from(["LOG", "WARNING", "log"]),
+    st.sampled_from(["C-0x55d0", "S-0x55d0", "C-0xff", "C-zz", "S-0x1234567890abcdef", "C-12"]),
     NAMES,
     NAMES,
     HOSTS,
-    st.sampled_from(["closing because: client close request (age=3s)", "login attempt: db=a user=b tls=no", "hello  client @x:1 y", ""]),
+    st.sampled_from(
+        ["closing because: client close request (age=3s)", "closing because: no more connections allowed (max_client_conn) (age=0s)",
+         "closing because: x", "closing because: x (age=3)", "closing because: x (age=s)", "closing because: (age=3s)", "closing because:  (age=3s)",
+         "closing because: a (age=1s) (age=2s)", "closing because: a (age=1s) b", "closing because: x (((((age=1s)", "closing because: x (age=123456789s)",
+         "closing because: (a) (b) (c) (d) (e) (age=1s)", "closing because: a(age=1s)", "login attempt: db=a user=b tls=no", "login attempt: db=a user=b",
+         "login attempt: db=a user=b tls=no replication=no", "login attempt: db=a user=b tls=TLSv1.3/X replication=no", "login attempt: db=a user=b tls=",
+         "login attempt: db=a user=b tls=nothing", "login attempt: db= user=", "login attempt: db=a b user=c", "login attempt: db=a user=b c",
+         "login attempt: db=a user=b tls=no replication=", "login attempt: db=a user=b replication=yes", "pooler error: no more connections allowed (max_client_conn)",
+         "pooler error: ", "Pooler Error: x", "new connection to server (from 10.0.0.9:40112)", "new connection to server (from [::1]:40112)",
+         "new connection to server (from unix:5)", "new connection to server (from 1:2) x", "new connection to server", "stats: 5 xacts/s",
+         "hello  client @x:1 y", "a client said closing because: x (age=3s)", ""]
+    ),
 )  # fmt: skip
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(POOLER, min_size=1, max_size=30))
-def test_the_quick_way_gives_what_the_pattern_gives(lines: list[str]) -> None:
-    slow = tuple(Frame(f.name, f.pattern, f.example, f.parse, f.parts, f.given) for f in pgbouncer_log.FRAMES)
-    dense = [lines[0], *(f"{lines[0][:40]} closing because: x" for _ in range(3))]
-    one = read(lines, frames=pgbouncer_log.FRAMES, catalogue=pgbouncer.CATALOGUE, head=dense)
-    other = read(lines, frames=slow, catalogue=pgbouncer.CATALOGUE, head=dense)
+@given(
+    st.lists(st.one_of(POOLER, POOLER, st.sampled_from(["", "x", "\tcontinued", "a client", "2026-11-21 03:12:00.250 UTC [1] LOG process up: PgBouncer 1.24.1, x"])), min_size=1, max_size=30),
+    st.lists(st.integers(0, 30), max_size=3),
+    st.sampled_from([None, "Europe/Berlin"]),
+)  # fmt: skip
+def test_what_is_typed_at_once_is_what_the_patterns_give(
+    lines: list[str], cuts: list[int], timezone: str | None
+) -> None:
+    dense = ["2026-11-21 03:12:00.250 UTC [1] LOG C-0x55d0: a/b@10.0.0.9:4011 closing because: x (age=3s)"]
+
+    def by(at_once: TypeAtOnce | None) -> Result:
+        return read(
+            lines, cuts=cuts, frames=pgbouncer_log.FRAMES, catalogue=pgbouncer.CATALOGUE, head=dense, timezone=timezone,
+            at_once=at_once, columns="*",
+        )  # fmt: skip
+
+    one, other = by(pgbouncer_log.at_once), by(None)
     assert one.events == other.events
     assert one.account == other.account
+    assert one.version == other.version
+    assert (one.ledger.first_at, one.ledger.last_at) == (other.ledger.first_at, other.ledger.last_at)
+    assert sorted(one.ledger.examples) == sorted(other.ledger.examples)

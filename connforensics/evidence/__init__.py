@@ -287,6 +287,8 @@ class Format:
     samples: tuple[Sample, ...]
     catalogue: Sequence[Entry] = ()
     frames: tuple[Callable[[str, int], str], ...] = ()
+    is_signed: bool = False
+    """It names itself in its first line: what it claims no other format is asked about."""
 
 
 @functools.cache
@@ -303,7 +305,9 @@ def formats() -> Mapping[str, Format]:
 
 def identify(head: Head) -> list[tuple[Format, float]]:
     """Return the formats that claim `head`, the surest first; empty when none is certain enough."""
-    claims = [(candidate, candidate.certainty(head)) for candidate in formats().values()]
+    claims = [(candidate, candidate.certainty(head)) for candidate in formats().values() if candidate.is_signed]
+    if not any(certainty for _, certainty in claims):
+        claims = [(candidate, candidate.certainty(head)) for candidate in formats().values() if not candidate.is_signed]
     return sorted(
         ((candidate, certainty) for candidate, certainty in claims if certainty >= CERTAIN_ENOUGH),
         key=lambda claim: (-claim[1], claim[0].name),

@@ -93,7 +93,9 @@ class _Look:
 
 @functools.lru_cache(maxsize=4)
 def _looked_at(lines: tuple[str, ...], middle: tuple[str, ...]) -> _Look:
-    literals, continuation = re.compile(application_records.candidates()), re.compile(application_records.GOES_ON)
+    continuation = re.compile(application_records.GOES_ON)
+    whole = "\n".join((*lines, *middle))
+    literals = [literal for literal in application_records.literals() if literal in whole]
     count = laid_out = in_json = unmistakable = told = foreign = 0
     has_traces = False
     for line in (*lines, *middle):
@@ -113,7 +115,7 @@ def _looked_at(lines: tuple[str, ...], middle: tuple[str, ...]) -> _Look:
         is_json = frame is JSON and _is_log(shown)
         laid_out += is_json or (frame is not None and _is_laid_out(frame, shown))
         in_json += is_json
-        if literals.search(shown):
+        if any(literal in shown for literal in literals):
             told += _tells(shown, is_json)
     return _Look(count, laid_out, in_json, unmistakable, told, foreign, has_traces)
 

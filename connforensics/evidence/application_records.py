@@ -135,14 +135,13 @@ _EVENT_FIELDS: Final = (
 
 
 @cache
-def candidates() -> str:
-    """Return the regular expression that every line which may say something fits."""
+def literals() -> tuple[str, ...]:
+    """Return texts of which every line that may say something holds one."""
     literals = [literal for message in CATALOGUE for literal in message.literals]
     literals += [numbers.has for numbers in NUMBERS] + [f"{name}.." for name in hikaricp.SETTINGS]
     literals += _SUSPECT_LITERALS
     distinct = sorted(set(literals))
-    kept = [one for one in distinct if not any(other != one and other in one for other in distinct)]
-    return "|".join(map(re.escape, kept))
+    return tuple(one for one in distinct if not any(other != one and other in one for other in distinct))
 
 
 def told(message: str) -> bool:
@@ -230,7 +229,7 @@ class _Reader:
             CREATE OR REPLACE TEMP TABLE candidate AS
             SELECT line_no, text, {received} AS received_at
             FROM slice
-            WHERE regexp_matches(text, {quoted(candidates())})
+            WHERE regexp_matches(text, {quoted("|".join(map(re.escape, literals())))})
             """
         )
         [(count,)] = con.execute("SELECT count(*) FROM candidate").fetchall()

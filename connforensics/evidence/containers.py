@@ -10,6 +10,7 @@ import codecs
 import hashlib
 import io
 import lzma
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+ZSTD = b"\x28\xb5\x2f\xfd"
+ZSTD_END = b"\x01\x00\x00"
+"""A last block of no bytes (RFC 8878, 3.1.1.2)."""
+
+RUN_LENGTH = 1
+"""The kind of a block whose content is one byte, repeated."""
+
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
+    ZSTD: "zstd",
     b"\x04\x22\x4d\x18": "lz4",
 }
 
@@ -208,7 +216,7 @@ class _Upto(io.RawIOBase):
 
     def __init__(self, path: Path, size: int) -> None:
         self._file = path.open("rb", buffering=0)
-        self._left = size
+        self._size = self._left = size
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -219,6 +227,20 @@ class _Upto(io.RawIOBase):
         read = self._file.readinto(memoryview(buffer)[: self._left]) if self._left else 0
         self._left -= read
         return read
+
+    def has_grown(self) -> bool:
+        """Tell whether the file is longer than what is read of it."""
+        return os.fstat(self._file.fileno()).st_size > self._size
+
+    def seekable(self) -> bool:
+        """Tell that it can be read again."""
+        return True
+
+    def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place; past the end nothing is read."""
+        place = self._file.seek(place, whence)
+        self._left = max(self._size - place, 0)
+        return place
 
     def close(self) -> None:
         """Close the file."""
@@ -251,6 +273,73 @@ def _bz2(stream: BinaryIO) -> BinaryIO:
 
 def _xz(stream: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, lzma.LZMAFile(stream))
+
+
+class _WholeBlocks(io.RawIOBase):
+    """The blocks of zstd frames (RFC 8878, 3.1.1); a frame that is torn ends with its last whole block.
+
+    Arrow's reader keeps back what it has unpacked last when a frame has no end. After the end that a torn frame is given,
+    EOFError says that it was torn; not of a file that has grown since it was measured: its end mark is overwritten.
+    """
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._packed = packed
+        self._pieces = self._whole()
+        self._held = b""
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell whether it can be read again."""
+        return self._packed.seekable()
+
+    def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go back to the start, which is all that is asked for."""
+        self._packed.seek(place, whence)
+        self._pieces, self._held = self._whole(), b""
+        return place
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill the start of `buffer` and return how many bytes it took; 0 at the end."""
+        if not self._held:
+            self._held = next(self._pieces, b"")
+        into = memoryview(buffer)
+        taken = self._held[: len(into)]
+        self._held = self._held[len(taken) :]
+        into[: len(taken)] = taken
+        return len(taken)
+
+    def _whole(self) -> Iterator[bytes]:
+        read = self._packed.read
+        while magic := read(4):
+            if magic != ZSTD:  # a frame to be skipped, or none: the unpacker's to judge
+                yield magic
+                while rest := read(READ_BYTES):
+                    yield rest
+                return
+            descriptor = read(1)
+            told = descriptor[0] if descriptor else 0
+            is_single = told >> 5 & 1
+            has_checksum = bool(told >> 2 & 1)
+            sizes = (1 - is_single) + (0, 1, 2, 4)[told & 3] + (is_single, 2, 4, 8)[told >> 6]
+            yield magic + descriptor + read(sizes)
+            is_last = False
+            while not is_last:
+                head = read(3)
+                number = int.from_bytes(head, "little")
+                is_last, size = bool(number & 1), 1 if number >> 1 & 3 == RUN_LENGTH else number >> 3
+                body = read(size) if len(head) == len(ZSTD_END) else b""
+                if len(head) < len(ZSTD_END) or len(body) < size:
+                    if not has_checksum:
+                        yield ZSTD_END
+                    if not getattr(getattr(self._packed, "raw", None), "has_grown", bool)():
+                        raise EOFError("the frame is torn")
+                    return
+                yield head + body
+            if has_checksum:
+                yield read(4)
 
 
 class _Careful(io.RawIOBase):
@@ -303,6 +392,6 @@ _OPENERS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
     "gzip": _gzip,
     "bz2": _bz2,
     "xz": _xz,
-    "zstd": _arrow("zstd"),
+    "zstd": lambda stream: _arrow("zstd")(cast(BinaryIO, _WholeBlocks(stream))),
     "lz4": _arrow("lz4"),
 }

@@ -4,7 +4,8 @@ Every format of a text log but PostgreSQL's own reads through here: MySQL's erro
 applications. Where known messages are rare, the literals of the catalogue are looked for in all lines at once and only
 lines that hold one are taken apart; where they are frequent, every line is. A header is taken apart in pieces, each a
 small expression that RE2 runs in one pass, and a message is typed once however often it is written. Lines that begin
-with no header continue the record above them.
+with no header continue the record above them. A format that fills its log with a few messages may type those at once,
+with numpy: what it leaves, and every format without, goes the way described.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from connforensics.evidence import Head, Ledger, Reading, times
-from connforensics.evidence.lines import SUSPECT
+from connforensics.evidence.lines import SUSPECT, CurrentSlice, ahead
+from connforensics.evidence.scanner import Places, Texts, as_arrow, texts_of
 from connforensics.evidence.zones import Zones
 from connforensics.schema import quoted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
     from connforensics.evidence.messages import Message
 
@@ -33,7 +39,13 @@ DENSE: Final = 0.25
 much as taking a quarter of the lines apart (measured on 250 MB of PgBouncer's log)."""
 
 SHOWN: Final = 300
-"""Lines of a slice that a quick way to take them apart is chosen by."""
+"""Lines of a slice that show how its times are written."""
+
+SECOND_DIGITS: Final = 19
+"""Characters of a date and a time to the second."""
+
+LEFT_LINES: Final = 50_000
+"""Lines not typed at once that are put together before they are looked at: for a few it takes as long as for many."""
 
 GROUPS_IN_ONE_PASS: Final = 3
 """Groups of a piece of a header. RE2 needs no second look at a line for four groups; the whole piece is one of them."""
@@ -45,17 +57,22 @@ _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?
 """A local time that DuckDB casts once a comma in it is a point."""
 
 
-@dataclass(frozen=True)
-class Quick:
-    """SQL that takes most lines of a frame apart faster than its pattern does.
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """Events typed without SQL: the rows of texts they stand in, the places of their frames, and their other columns.
 
-    `cut` is worked out once per line from `text` and known as `cut` to the others; a line for which `fits` is not true
-    is left to the pattern; `groups` are the groups of the frame, which must be what the pattern would give.
+    `local_at` are microseconds since 1970 in the zone that was asked for. All of it is what the frames and the catalogue
+    would make of the texts.
     """
 
-    cut: str
-    fits: str
-    groups: Mapping[str, str]
+    rows: Places
+    local_at: NDArray[np.int64]
+    frame: NDArray[np.int8]
+    columns: Mapping[str, pa.Array]
+
+
+TypeAtOnce = Callable[[Texts, bytes, bytes], AtOnce]
+"""Types what it can of some texts: those whose time has the shape given (0 for a digit) and the zone given behind it."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +83,7 @@ class Frame:
     named groups `message` is what the catalogue types and must be there, `stamp` is the time as written, any other is a
     column of `event` or one of `parts`: a group and the pattern that takes it apart into columns, worth it for a text
     with few distinct values. `parse` reads a stamp that is no ISO date (to naive UTC; the second argument is the time
-    zone the caller named). `quick` looks at some lines of the source and may know a faster way. `example` is a line
-    without its message.
+    zone the caller named). `example` is a line without its message.
     """
 
     name: str
@@ -76,7 +92,6 @@ class Frame:
     parse: Callable[[str, str | None], datetime | None] | None = None
     parts: tuple[tuple[str, str], ...] = ()
     given: tuple[tuple[str, str], ...] = ()
-    quick: Callable[[Sequence[str]], Quick | None] | None = None
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
@@ -130,6 +145,7 @@ def read(
     *,
     continuations: Continuations = "ignored",
     suspect: str = SUSPECT,
+    at_once: TypeAtOnce | None = None,
     also: Callable[[str], int] | None = None,
 ) -> None:
     """Store the events of a log and account for every line.
@@ -139,11 +155,13 @@ def read(
     `typed` as a message of its own at the time of that record. Lines before the first header are unknown, blank ones
     never are.
 
+    `at_once` types lines of a log that is full of events, the most frequent ones; not where continuations are `typed`.
+
     `also` is called for each slice with the name of a relation of its lines with a header (`line_no`, `event_at`,
     `message`, at least those that hold a literal of the catalogue) and returns how many lines it has understood of
     those that the catalogue knows as silent.
     """
-    _Reader(reading, tuple(frames), tuple(catalogue), continuations, suspect, also).read()
+    _Reader(reading, tuple(frames), tuple(catalogue), continuations, suspect, at_once, also).read()
 
 
 def pieces(pattern: str) -> list[str]:
@@ -218,6 +236,7 @@ class _Reader:
     catalogue: tuple[Message, ...]
     continuations: Continuations
     suspect: str
+    at_once: TypeAtOnce | None = None
     also: Callable[[str], int] | None = None
     zones: Zones = field(init=False)
     met: set[Frame] = field(init=False)
@@ -277,12 +296,16 @@ class _Reader:
         return "received_at" if self.reading.has_received_at else "CAST(NULL AS TIMESTAMP) AS received_at"
 
     def read(self) -> None:
-        for table in self.reading.scan("slice"):
-            self._slice(table)
+        if self.at_once is not None and self.is_dense:
+            self._read_at_once(self.at_once)
+        else:
+            for table in self.reading.scan("slice"):
+                self._slice(table)
         for name in ("headed_line", "left_line", "candidate_line", "said", "told", "read_stamp"):
             self.reading.con.execute(f"DROP TABLE IF EXISTS {name}")
 
-    def _slice(self, table: pa.Table) -> None:
+    def _slice(self, table: pa.Table, first_typed: int | None = None) -> None:
+        """Read a slice, or what is left of one of which the line `first_typed` and others are typed already."""
         ledger = self.reading.ledger
         source = "slice" if self.is_dense else self._candidates()
         self._take_apart(source, _some(table))
@@ -303,10 +326,106 @@ class _Reader:
             )""",
             self.suspect,
         )
-        unknown += self._headless(table)
+        unknown += self._headless(table, first_typed)
         ledger.understood += understood
         ledger.unknown += unknown
         ledger.ignored += table.num_rows - understood - unknown
+
+    # What is typed at once.
+
+    def _read_at_once(self, at_once: TypeAtOnce) -> None:
+        """Go through the source, each slice typed at once, as far as that goes, while the one before it is stored."""
+        shown: dict[str, CurrentSlice] = {}
+
+        def show(name: str, batches: list[pa.RecordBatch]) -> pa.Table:
+            is_new = name not in shown
+            table = shown.setdefault(name, CurrentSlice()).table = pa.Table.from_batches(batches)
+            if is_new:
+                self.reading.con.register(name, shown[name])
+            return table
+
+        first_typed: int | None = None
+        held: list[pa.RecordBatch] = []
+        for _, (typed, left, written) in ahead(partial(self._type_at_once, at_once), self.reading.slices()):
+            if typed and written is not None:
+                first = self._store_at_once(show("typed_line", typed), *written)
+                first_typed = first if first_typed is None else first_typed
+            held += left
+            if sum(batch.num_rows for batch in held) >= LEFT_LINES:
+                self._slice(show("slice", held), first_typed)
+                held = []
+        if held:
+            self._slice(show("slice", held), first_typed)
+        for name in shown:
+            self.reading.con.unregister(name)
+
+    def _type_at_once(
+        self, at_once: TypeAtOnce, table: pa.Table
+    ) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch], tuple[str, str] | None]:
+        """Return typed lines and what is left of a slice, and how the times are written that were read."""
+        written = self._written(_some(table))
+        if written is not None and len(written[0]) not in (SECOND_DIGITS, SECOND_DIGITS + 4):
+            written = None
+        typed, left = [], []
+        for batch in table.to_batches():
+            numbers = np.frombuffer(batch["line_no"].buffers()[1], np.int64, len(batch), 8 * batch["line_no"].offset)
+            for rows, texts in texts_of(batch["text"]):
+                others = np.arange(len(rows))
+                found = None
+                if written is not None:
+                    found = at_once(texts, _shape(written[0]).encode(), written[1].encode())
+                if found is not None and len(found.rows):
+                    others = np.delete(others, found.rows)
+                    columns = {
+                        "line_no": as_arrow(numbers[rows][found.rows], pa.int64()),
+                        "text": texts[found.rows].to_arrow(),
+                        "local_at": as_arrow(found.local_at, pa.timestamp("us")),
+                        "frame": as_arrow(found.frame, pa.int8()),
+                        **found.columns,
+                    }
+                    typed.append(pa.RecordBatch.from_pydict(columns))
+                if len(others):
+                    # A view would keep its block for as long as the line is held.
+                    text = texts[others].to_arrow().cast(pa.string())
+                    columns = {"line_no": as_arrow(numbers[rows][others], pa.int64()), "text": text}
+                    if "received_at" in table.column_names:
+                        columns["received_at"] = batch["received_at"].take(as_arrow(rows[others], pa.int64()))
+                    left.append(pa.RecordBatch.from_pydict(columns))
+        return typed, left, written
+
+    def _store_at_once(self, table: pa.Table, example: str, tail: str) -> int:
+        """Insert the events of `typed_line`; return the first one's line."""
+        con, ledger = self.reading.con, self.reading.ledger
+        event_at = self._only(tail, example).local_sql("local_at", "''")
+        shown = [name for name in table.column_names if name not in ("local_at", "frame")]
+        columns = {name: name for name in shown}
+        for number, frame in enumerate(self.frames):
+            for column, value in frame.given:
+                known = columns.get(column, "NULL")
+                columns[column] = f"coalesce({known}, CASE WHEN frame = {number} THEN {quoted(value)} END)"
+        columns |= self._given
+        ledger.understood += self.reading.count(
+            f"""
+            INSERT INTO event BY NAME
+            SELECT {", ".join(f"{value} AS {name}" for name, value in columns.items())}, {event_at} AS event_at
+            FROM typed_line
+            """
+        )
+        [(first, first_at, last_at)] = con.execute(
+            f"SELECT min(line_no), min({event_at}), max({event_at}) FROM typed_line"
+        ).fetchall()
+        ledger.saw(first_at, last_at)
+        return int(first)
+
+    @cached_property
+    def _given(self) -> dict[str, str]:
+        """What is the same of all events: which source, server and engine they are of."""
+        given = {"source_id": str(self.reading.source_id)}
+        if self.reading.server:
+            given["server"] = quoted(self.reading.server)
+        if self.reading.engine:
+            given["engine"] = quoted(self.reading.engine)
+        return given
 
     # Which lines, and their headers.
 
@@ -353,7 +472,7 @@ class _Reader:
         for number, frame in enumerate(self.frames):
             if frame not in self.met and not self._is_met(frame, left):
                 continue
-            for way in self._ways(number, frame, lines):
+            for way in self._ways(number, frame):
                 if left != "left_line":
                     # What does not fit the first way is taken out again: seldom much, and one pass instead of two.
                     # The table is made with its rows: DuckDB 2.0 loses what is inserted into one made empty, where a
@@ -404,11 +523,8 @@ class _Reader:
             self.met.add(frame)
         return frame in self.met
 
-    def _ways(self, number: int, frame: Frame, lines: Sequence[str]) -> Iterable[Callable[[str], str]]:
+    def _ways(self, number: int, frame: Frame) -> Iterable[Callable[[str], str]]:
         """Yield the ways to take lines apart by a frame, the fastest first: each makes SQL of a source's SQL."""
-        quick = frame.quick(lines) if frame.quick is not None else None
-        if quick is not None:
-            yield lambda source: self._quick_sql(number, frame, quick, source)
         cut = pieces(frame.pattern)
         yield lambda source: self._pieces_sql(number, frame, cut, source)
         if len(cut) > 1:
@@ -421,12 +537,6 @@ class _Reader:
             f"CAST({self._role(self.frames[number])} AS INTEGER) AS role{shown}, "
             f"CASE WHEN {fits} THEN {groups['message']} END AS message"
         )
-
-    def _quick_sql(self, number: int, frame: Frame, quick: Quick, source: str) -> str:
-        return f"""
-            SELECT {self._columns(number, quick.groups, "fits")}
-            FROM (SELECT *, {quick.fits} AS fits FROM (SELECT *, {quick.cut} AS cut FROM {source}))
-            """
 
     def _pieces_sql(self, number: int, frame: Frame, cut: Sequence[str], source: str) -> str:
         sql = f"SELECT *, text AS tail_0 FROM {source}"
@@ -504,11 +614,7 @@ class _Reader:
         if not told:
             return 0
         con.execute(f"CREATE OR REPLACE TEMP TABLE told AS {' UNION ALL BY NAME '.join(map(self._told, told))}")
-        given = {"source_id": str(self.reading.source_id), "line_no": "line_no", "event_at": "line.event_at"}
-        if self.reading.server:
-            given["server"] = quoted(self.reading.server)
-        if self.reading.engine:
-            given["engine"] = quoted(self.reading.engine)
+        given = {**self._given, "line_no": "line_no", "event_at": "line.event_at"}
         values: dict[str, list[str]] = {}
         for (column,) in con.execute("SELECT column_name FROM (DESCRIBE told)").fetchall():
             if column not in ("message", "role", "kind"):
@@ -683,8 +789,6 @@ class _Reader:
         )
         others = con.execute(f"SELECT stamp, frame FROM read_stamp WHERE NOT ({is_iso})").fetchall()
         if others:
-            import pyarrow as pa
-
             con.execute(f"DELETE FROM read_stamp WHERE NOT ({is_iso})")
             moments = [self._moment(stamp, self.frames[frame]) for stamp, frame in others]
             read = {
@@ -706,6 +810,20 @@ class _Reader:
 
     def _quick_time(self, lines: Sequence[str]) -> str:
         """Return SQL that reads the times of `stamp` in their most frequent shape and zone, NULL for any other."""
+        written = self._written(lines)
+        if written is None:
+            return "CAST(NULL AS TIMESTAMP)"
+        local, tail = written
+        local_sql = "translate(stamp, ',', '.')" if "," in local else "stamp"
+        is_shape = f"length(stamp) = {len(local) + len(tail)}"
+        # `12:00.250` is as long as `12:00 UTC`.
+        is_shape += f" AND translate(left(stamp, {len(local)}), '123456789', '000000000') = {quoted(_shape(local))}"
+        if tail:
+            is_shape += f" AND ends_with(stamp, {quoted(tail)})"
+        return f"CASE WHEN {is_shape} THEN {self._only(tail, local).sql(local_sql, None, len(local))} END"
+
+    def _written(self, lines: Sequence[str]) -> tuple[str, str] | None:
+        """Return a local time, and what stands behind it as zone, as most of these lines have them; None where none has."""
         shapes: dict[tuple[int, str], list[str]] = {}
         for line in lines:
             frame = next((frame for frame in self.frames if frame.compiled.match(line)), None)
@@ -717,16 +835,16 @@ class _Reader:
             if stamp and local is not None:
                 shapes.setdefault((local.end(), stamp[local.end() :]), []).append(local.group())
         if not shapes:
-            return "CAST(NULL AS TIMESTAMP)"
-        (digits, tail), examples = max(shapes.items(), key=lambda shape: len(shape[1]))
-        self.zones.add(tail.strip(), examples[0])
+            return None
+        (_, tail), examples = max(shapes.items(), key=lambda shape: len(shape[1]))
+        return examples[0], tail
+
+    def _only(self, tail: str, example: str) -> Zones:
+        """Return the zones where there is none but this, which is settled for the source."""
+        self.zones.add(tail.strip(), example)
         zone = Zones(self.reading.options.timezone, Ledger())
-        zone.add(tail.strip(), examples[0])
-        local_sql = "translate(stamp, ',', '.')" if "," in examples[0] else "stamp"
-        is_shape = f"length(stamp) = {digits + len(tail)}"
-        if tail:
-            is_shape += f" AND ends_with(stamp, {quoted(tail)})"
-        return f"CASE WHEN {is_shape} THEN {zone.sql(local_sql, None, digits)} END"
+        zone.add(tail.strip(), example)
+        return zone
 
     def _moment(self, text: str, frame: Frame) -> datetime | None:
         """Return one written time as naive UTC."""
@@ -743,16 +861,17 @@ class _Reader:
 
     # What is left.
 
-    def _headless(self, table: pa.Table) -> int:
+    def _headless(self, table: pa.Table, first_typed: int | None) -> int:
         """Count and show the lines without a header that are unknown."""
         if self.continuations == "unknown":
             bare = "left_line" if self.is_dense else f"(SELECT line_no, text FROM slice WHERE NOT ({self.is_headed}))"
             return self.reading.show_unknown(f"(SELECT line_no, text FROM {bare} WHERE {_IS_FILLED})", self.suspect)
         if self.is_open:
             return 0
-        first = self._first(table)
+        headed = (first_typed, self._first(table))
+        first = min((line_no for line_no in headed if line_no is not None), default=None)
         self.is_open = first is not None
-        if first == table["line_no"][0].as_py():
+        if first is not None and first <= pc.min(table["line_no"]).as_py():
             return 0
         typed = f"""
             SELECT line_no
@@ -790,6 +909,11 @@ _TYPES: Final = {
 }  # fmt: skip
 
 _UNITS: Final = {"duration_s": ("duration_ms", 1000), "duration_us": ("duration_ms", 0.001)}
+
+
+def _shape(local: str) -> str:
+    """Return a written time with 0 for each digit."""
+    return re.sub(r"\d", "0", local)
 
 
 def _some(table: pa.Table) -> list[str]:

@@ -16,12 +16,30 @@ PgBouncer's end of it, as the server sees it, and `detail` is the server's addre
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from connforensics.evidence import Format, Head, Reading, Sample, line_log
-from connforensics.evidence.line_log import Frame, Quick
+from connforensics.evidence.line_log import AtOnce, Frame
 from connforensics.evidence.messages.pgbouncer import CATALOGUE, CLIENT, SERVER
+from connforensics.evidence.scanner import (
+    DIGITS,
+    HEX,
+    NO_TIME,
+    Class,
+    Flags,
+    Places,
+    Scan,
+    Texts,
+    as_arrow,
+    decimal,
+    strings,
+)
 from connforensics.schema import quoted
 
 _STAMP: Final = r"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [A-Za-z+-][\w:+/-]*)?)"
@@ -47,50 +65,13 @@ _OPENINGS: Final = (
 """How a message of PgBouncer begins that names no connection, where syslog leaves nothing else."""
 
 
-def quick(lines: Sequence[str]) -> Quick | None:
-    """Return the way to take clients' lines apart at their blanks, for the shape most of these lines have."""
-    shapes: dict[tuple[str, int], int] = {}
-    for line in lines:
-        found = _CLIENT_FRAME.compiled.match(line)
-        if found is not None and found["stamp"]:
-            words = line.split(" ")
-            at = next((at for at, word in enumerate(words) if word == f"{found['session_key']}:"), 0)
-            if len(found["stamp"]) >= 23 and at >= 4:
-                shape = re.sub(r"\d", "_", found["stamp"][:23]) + found["stamp"][23:]
-                shapes[shape, at] = shapes.get((shape, at), 0) + 1
-    if not shapes:
-        return None
-    (shape, at), _ = max(shapes.items(), key=lambda seen: seen[1])
-    # Words are counted from 1: the key is word at + 1, whose connection it is the one after.
-    key, who = f"cut[{at + 1}]", f"cut[{at + 2}]"
-    port = f"split_part({who}, ':', -1)"
-    before = " + ".join(f"length(cut[{number}])" for number in range(shape.count(" ") + 2, at + 3))
-    like = shape.replace("%", "\\%")
-    return Quick(
-        cut="string_split(text, ' ')",
-        fits=f"text LIKE {quoted(like + ' %')} AND {key} LIKE 'C-0x%:' AND contains({who}, '@')"
-        f" AND {port} <> {who} AND NOT contains({who}, '@u')",
-        groups={
-            "stamp": f"left(text, {len(shape)})",
-            "severity": f"cut[{at}]",
-            "session_key": f"left({key}, length({key}) - 1)",
-            "who": f"left({who}, length({who}) - length({port}))",
-            "client_port": port,
-            "message": f"substr(text, {len(shape) + 1 + at + 2 - shape.count(' ') - 1 + 1} + {before})",
-        },
-    )
-
-
-_CLIENT_FRAME: Final = Frame(
-    CLIENT,
-    rf"^{_HEAD}{_CLIENT}{_WHO}",
-    "2026-11-21 03:12:00.000 UTC [7925] LOG C-0x55d0c1f0: shop/app_web@10.0.0.9:40112 ",
-    parts=_WHO_PARTS,
-    quick=quick,
-)
-
 FRAMES: Final = (
-    _CLIENT_FRAME,
+    Frame(
+        CLIENT,
+        rf"^{_HEAD}{_CLIENT}{_WHO}",
+        "2026-11-21 03:12:00.000 UTC [7925] LOG C-0x55d0c1f0: shop/app_web@10.0.0.9:40112 ",
+        parts=_WHO_PARTS,
+    ),
     Frame(
         CLIENT,
         rf"^{_HEAD}{_CLIENT}{_LOCAL}",
@@ -151,7 +132,199 @@ def certainty(head: Head) -> float:
 
 def read(reading: Reading) -> None:
     """Store the events, the numbers of the statistics lines, and max_client_conn as told at start."""
-    line_log.read(reading, FRAMES, CATALOGUE, also=lambda lines: _stats(reading, lines) + _limit(reading, lines))
+    line_log.read(
+        reading, FRAMES, CATALOGUE, at_once=at_once, also=lambda lines: _stats(reading, lines) + _limit(reading, lines)
+    )
+
+
+# What a busy pooler writes all the time, typed without SQL: anything unusual in a line leaves it to frames and catalogue.
+
+_CAPITALS: Final = Class(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_HOST: Final = Class(bytes(set(range(256)) - set(b":@[ ")))
+_TCP, _SOCKET, _PEER_SERVER = range(3)
+"""The places in `FRAMES` of a client's line, of one of a client on this host, and of a server's."""
+
+_MOST_BRACKETS: Final = 4
+"""Brackets of a reason that are looked at for whether the age stands in them."""
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """What some lines of a block tell: pieces of them by column, and their numbers."""
+
+    texts: Texts
+    places: dict[str, tuple[Places, Places]] = field(default_factory=dict)
+    duration_ms: NDArray[np.float64] = field(init=False)
+    port: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.duration_ms = np.full(len(self.texts), np.nan)
+        self.port = np.full(len(self.texts), -1, dtype=np.int64)
+
+    def put(self, name: str, rows: Places, texts: Texts) -> None:
+        """Set a column of some rows where they tell it."""
+        nothing = np.zeros(len(self.texts), dtype=np.intp)
+        starts, ends = self.places.setdefault(name, (nothing, nothing.copy()))
+        is_told = texts.ends > texts.starts
+        starts[rows[is_told]], ends[rows[is_told]] = texts.starts[is_told], texts.ends[is_told]
+
+    def columns(self, rows: Places) -> dict[str, pa.Array]:
+        """Return the columns of some rows."""
+        shown = {}
+        for name in ("session_key", "severity", "user_name", "database_name", "client_host", "reason", "detail"):
+            starts, ends = self.places.get(name, (self.texts.starts, self.texts.starts))
+            shown[name] = Texts(self.texts.block, starts[rows], ends[rows]).to_arrow(ends[rows] > starts[rows])
+        port, spent = self.port[rows], self.duration_ms[rows]
+        shown["client_port"] = as_arrow(port.astype(np.int32), pa.int32(), port >= 0)
+        shown["duration_ms"] = as_arrow(spent, pa.float64(), ~np.isnan(spent))
+        return shown
+
+
+def at_once(texts: Texts, shape: bytes, zone: bytes) -> AtOnce:
+    """Type logins, closings, new connections and errors of lines whose time has this shape and zone."""
+    scan = Scan(texts)
+    pieces = _Pieces(texts)
+    every = np.arange(len(texts))
+    at = scan.moment(shape, [zone])
+    opens = scan.which((b" [", b" "))
+    scan.run(DIGITS)
+    closes = scan.which((b"] ", b" "))
+    pieces.put("severity", every, scan.run(_CAPITALS))
+    start = scan.at + 1
+    side = scan.which((b" C-0x", b" S-0x"))
+    scan.run(HEX)
+    pieces.put("session_key", every, Texts(texts.block, start, np.maximum(scan.at, start)))
+    scan.literal(b": ")
+    scan.fits &= (opens >= 0) & (opens == closes) & (side >= 0) & (at.local != NO_TIME)
+    frame = _who(scan, side, pieces)
+    message = scan.rest()
+    fits = scan.done()
+    opening = message.opening()
+    kind = np.full(len(texts), -1, dtype=np.int8)
+    for number, (own, begins, _, read) in enumerate(_AT_ONCE):
+        rows = np.flatnonzero(fits & (side == own) & (opening == int.from_bytes(begins[:8], "little")))
+        rows = rows[message[rows].starts_with(begins)]
+        if len(rows):
+            told = message[rows]
+            kind[rows[read(pieces, rows, Scan(told.after(len(begins))))]] = number
+    rows = np.flatnonzero(kind >= 0)
+    columns = pieces.columns(rows)
+    columns["kind"] = pa.DictionaryArray.from_arrays(
+        as_arrow(kind[rows], pa.int8()), strings(tuple(name for _, _, name, _ in _AT_ONCE))
+    )
+    return AtOnce(rows, at.local[rows], frame[rows], columns)
+
+
+def _who(scan: Scan, side: NDArray[np.int8], pieces: _Pieces) -> NDArray[np.int8]:
+    """Read `database/user@host:port `; return the places of the frames."""
+    rest = scan.rest()
+    at = rest.find(b"@")
+    slash = Texts(scan.block, rest.starts, at).find(b"/")
+    database, user = Texts(scan.block, rest.starts, slash), Texts(scan.block, np.minimum(slash + 1, at), at)
+    scan.fits &= (slash < at) & (at < rest.ends)
+    fits = scan.fits.copy()
+    scan.at = np.minimum(at + 1, scan.block.last)
+    whole = scan.at.copy()
+    host = scan.run(_HOST)
+    scan.literal(b":")
+    port = scan.run(DIGITS)
+    first = scan.block.data[whole]
+    rows = np.flatnonzero((first == ord("[")) & fits)
+    if len(rows):
+        inner = Scan(Texts(scan.block, whole[rows] + 1, scan.ends[rows]))
+        address = inner.until(b"]")
+        inner.literal(b"]:")
+        number = inner.run(DIGITS)
+        host.starts[rows], host.ends[rows] = address.starts, address.ends
+        port.starts[rows], port.ends[rows] = number.starts, number.ends
+        scan.at[rows], scan.fits[rows] = inner.at, inner.done()
+    end = scan.at
+    scan.literal(b" ")
+    scan.fits &= port.lengths <= 8
+    frame = np.where(side == 1, np.int8(_PEER_SERVER), np.int8(_TCP))
+    # To a client's pattern no host begins with a u but a socket.
+    rows = np.flatnonzero((side == 0) & (first == ord("u")))
+    if len(rows):
+        own = host[rows]
+        scan.fits[rows] &= own.equals(b"unix") | (own.starts_with(b"unix(") & (own.find(b")") == own.ends - 1))
+        frame[rows] = _SOCKET
+    for name, texts, none in (("database_name", database, b"(nodb)"), ("user_name", user, b"(nouser)")):
+        rows = np.flatnonzero(~texts.equals(none))
+        pieces.put(name, rows, texts[rows])
+    rows = np.flatnonzero(frame == _TCP)
+    pieces.put("client_host", rows, host[rows])
+    pieces.port[rows] = decimal(port[rows])
+    rows = np.flatnonzero(frame == _PEER_SERVER)
+    pieces.put("detail", rows, Texts(scan.block, whole[rows], end[rows]))
+    return frame
+
+
+def _closed(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:
+    start = scan.at
+    left = np.arange(len(rows))
+    at = start.copy()
+    for _ in range(_MOST_BRACKETS):
+        at[left] = Texts(scan.block, at[left], scan.ends[left]).find(b"(")
+        left = left[~Texts(scan.block, at[left], scan.ends[left]).starts_with(b"(age=") & (at[left] < scan.ends[left])]
+        if not len(left):
+            break
+        at[left] += 1
+    scan.at = at
+    scan.literal(b"(age=")
+    age_s = scan.number()
+    scan.option(b"s")
+    scan.literal(b")")
+    fits: Flags = scan.done() & (scan.at == scan.ends) & (at > start) & (scan.block.data[at - 1] == ord(" "))
+    pieces.put("reason", rows[fits], Texts(scan.block, start[fits], at[fits] - 1))
+    pieces.duration_ms[rows[fits]] = age_s[fits] * 1000.0
+    return fits
+
+
+def _login(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:
+    database = scan.until(b" ")
+    scan.literal(b" user=")
+    user = scan.until(b" ", or_end=True)
+    is_told = scan.option(b" tls=")
+    start = scan.at
+    rest = scan.until(b" ", or_end=True)
+    tls = Texts(scan.block, start, np.where(is_told, rest.ends, start))
+    scan.at = tls.ends
+    is_replication = scan.option(b" replication=")
+    start = scan.at
+    rest = scan.until(b" ", or_end=True)
+    scan.at = np.where(is_replication, rest.ends, start)
+    fits: Flags = scan.done() & (scan.at == scan.ends) & (~is_replication | (rest.lengths > 0))
+    pieces.put("database_name", rows[fits], database[fits])
+    pieces.put("user_name", rows[fits], user[fits])
+    is_encrypted = fits & ~tls.equals(b"no")
+    pieces.put("detail", rows[is_encrypted], tls[is_encrypted])
+    return fits
+
+
+def _erred(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:
+    pieces.put("reason", rows, scan.rest())
+    return scan.done()
+
+
+def _opened(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:
+    host = scan.until(b":")
+    scan.literal(b":")
+    port = scan.number()
+    scan.literal(b")")
+    fits: Flags = scan.done() & (scan.at == scan.ends) & (host.find(b"[") == host.ends) & ~host.starts_with(b"unix")
+    pieces.put("client_host", rows[fits], host[fits])
+    pieces.port[rows[fits]] = port[fits]
+    return fits
+
+
+_AT_ONCE: Final[tuple[tuple[int, bytes, str, Callable[[_Pieces, Places, Scan], Flags]], ...]] = (
+    (0, b"login attempt: db=", "pooler_login", _login),
+    (0, b"closing because: ", "pooler_client_closed", _closed),
+    (0, b"pooler error: ", "pooler_error", _erred),
+    (1, b"new connection to server (from ", "pooler_server_opened", _opened),
+    (1, b"closing because: ", "pooler_server_closed", _closed),
+)
+"""Whether a client's line or a server's, how its message begins, its kind, and how the rest is read."""
 
 
 def _stats(reading: Reading, lines: str) -> int:

@@ -28,10 +28,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connforensics.evidence import Format, Head, Reading, Sample, postgres_settings, tables, times
+from connforensics.evidence.scanner import strings
 from connforensics.evidence.snapshots import NO_ID, Snapshots, part_untimed
 
 if TYPE_CHECKING:
     import duckdb
+    from numpy.typing import NDArray
 
 ALIASES: Final = {
     "sampled_at": (*times.COLUMNS, "@timestamp", "at"),
@@ -90,6 +92,10 @@ AGES: Final = {"xact_age": "xact_start_at", "query_age": "query_start_at", "stat
 """What is told instead of a start: how long ago it was."""
 
 STARTS: Final = ("backend_start_at", "xact_start_at", "query_start_at", "state_change_at")
+
+# Arrow imports pandas to make a scalar or an array of Python's values; these are made without.
+_SOCKET_PORT: Final = tables.longs(np.array([-1])).cast(pa.int32())
+_NO_ID: Final = tables.longs(np.array([NO_ID]))[0]
 
 NAME_AHEAD_S: Final = 5
 """A file's name may be this much older than what its rows say has happened: it is made before the query runs."""
@@ -190,9 +196,7 @@ class _Run:
             self.reading.ledger.assume(times.zone_assumed(self.reading.options.timezone))
 
     def _timed(self, rows: pa.Table) -> None:
-        instants, kept = self.snapshots.assign(
-            rows["sampled_at"].cast(pa.int64()).to_numpy(), _ids(rows), rows["anew"].to_numpy()
-        )
+        instants, kept = self.snapshots.assign(tables.numbers(rows["sampled_at"]), _ids(rows), _anew(rows))
         rows = _with_time(rows, tables.longs(instants, tables.MOMENT))
         self._insert(rows if kept.all() else rows.filter(tables.flags(kept)))
 
@@ -200,7 +204,7 @@ class _Run:
         """Hold rows back until their snapshot is whole: only then is its lower bound known."""
         if not rows.num_rows:
             return
-        begins = np.flatnonzero(part_untimed(_ids(rows), rows["anew"].to_numpy(), self.seen))
+        begins = np.flatnonzero(part_untimed(_ids(rows), _anew(rows), self.seen))
         edges = [0, *begins.tolist(), rows.num_rows]
         for index, (left, right) in enumerate(itertools.pairwise(edges)):
             if index:
@@ -247,9 +251,12 @@ class _Run:
         self.storing.insert("backend_sample", rows.drop_columns(["lines", "anew", "latest_at"]))
 
 
-def _ids(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    filled: np.ndarray[tuple[int], np.dtype[np.int64]] = pc.fill_null(rows["backend_id"], NO_ID).to_numpy()
-    return filled
+def _ids(rows: pa.Table) -> NDArray[np.int64]:
+    return tables.numbers(pc.fill_null(rows["backend_id"], _NO_ID))
+
+
+def _anew(rows: pa.Table) -> NDArray[np.bool_]:
+    return tables.numbers(rows["anew"].cast(pa.int64())).astype(np.bool_)
 
 
 def _with_time(rows: pa.Table, instants: pa.Array) -> pa.Table:
@@ -274,7 +281,7 @@ def _typed(con: duckdb.DuckDBPyConnection, frame: tables.Frame, found: dict[str,
     if pc.any(pc.match_substring(host, "/")).as_py():
         host = pc.replace_substring_regex(host, r"/(?:32|128)$", "")
     port = tables.integers(text("client_port"), pa.int32())
-    is_local = pc.and_(pc.is_null(host), pc.fill_null(pc.equal(port, -1), False))
+    is_local = pc.and_(pc.is_null(host), pc.is_in(port, value_set=_SOCKET_PORT))
     columns = {
         "line_no": rows["line_no"],
         "lines": rows["lines"],
@@ -284,8 +291,8 @@ def _typed(con: duckdb.DuckDBPyConnection, frame: tables.Frame, found: dict[str,
         "user_name": text("user_name"),
         "database_name": text("database_name"),
         "application_name": text("application_name"),
-        "client_host": pc.if_else(is_local, "[local]", host),
-        "client_port": pc.if_else(pc.greater_equal(port, 0), port, None),
+        "client_host": pc.if_else(is_local, strings(("[local]",))[0], host),
+        "client_port": pc.if_else(pc.greater(port, _SOCKET_PORT[0]), port, pa.nulls(1, pa.int32())[0]),
         "backend_type": text("backend_type"),
         **{target: moment(target) for target in STARTS},
         "state": _states(text("state")) if "state" in found else _states_of_old(text("query")),

@@ -73,6 +73,8 @@ def recognise(head: Head, *, is_whole: bool) -> Recognition:
 
 def _recognised(head: Head, *, is_whole: bool) -> Recognition:
     plain = _plain(head)
+    if any(part.format and part.format.is_signed for part in plain.parts):
+        return plain
     is_talk = is_whole and len(head.lines) <= MOST_LINES
     if plain.certainty >= CERTAIN and not _may_wrap(plain, head):
         return (_talked(head, plain) if is_talk else None) or plain

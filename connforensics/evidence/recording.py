@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 MARK: Final = '{"connforensics":'
 """How the first line of a sample begins."""
 
+OPENS: Final = f"(starts_with(text, '{MARK}') OR (text <> '' AND starts_with('{MARK}', text)))"
+"""Whether a line opens a sample; one that is torn right there belongs to no sample before it."""
+
 LAYOUT: Final = 1
 """The newest layout of the lines that is understood."""
 
@@ -158,7 +161,7 @@ PROCESSLIST: Final = Rows(
       FROM row
     )
     """,
-)
+)  # fmt: skip
 
 SETTINGS: Final = Rows(
     "setting",
@@ -374,7 +377,7 @@ def read(reading: Reading) -> None:
         opened = [
             _opened(line_no, text)
             for line_no, text in reading.con.execute(
-                "SELECT line_no, text FROM slice WHERE starts_with(text, ?) ORDER BY line_no", [MARK]
+                f"SELECT line_no, text FROM slice WHERE {OPENS} ORDER BY line_no"
             ).fetchall()
         ]
         if last is not None:
@@ -424,14 +427,13 @@ def _store(reading: Reading, opened: Sequence[Taken]) -> int:
     con, ledger = reading.con, reading.ledger
     con.register("taken", _taken_table(reading, opened))
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE placed AS
         SELECT recorded_line.line_no, recorded_line.text, json_valid(recorded_line.text) AS is_json, taken.* EXCLUDE (number)
         FROM recorded_line
         JOIN taken USING (number)
-        WHERE NOT starts_with(recorded_line.text, ?)
-        """,
-        [MARK],
+        WHERE NOT {OPENS}
+        """
     )
     con.unregister("taken")
     counts = con.execute(
@@ -620,6 +622,7 @@ FORMAT: Final = Format(
     engine=None,
     tables=("backend_sample", "setting", "metric_sample", "pool_sample", "event"),
     certainty=certainty,
+    is_signed=True,
     read=read,
     samples=(
         Sample(

@@ -34,6 +34,7 @@ from connforensics.evidence.shapes import (
     longs,
     normal,
     note,
+    numbers,
     pasted,
     separated,
     time_lines,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOMENT", "NULLS", "Accepts", "Frame", "Layout", "Storing", "any_of", "column", "find", "flags", "frames", "integers", "lines_of", "longs", "match",
-    "moments", "normal", "number", "reject", "scratch", "select",
+    "moments", "normal", "number", "numbers", "reject", "scratch", "select",
 ]  # fmt: skip
 
 FRAME_ROWS: Final = 50_000
@@ -145,9 +146,9 @@ def select(con: duckdb.DuckDBPyConnection, frame: pa.Table, query: str) -> pa.Ta
         rows = con.sql(query).to_arrow_table()
     finally:
         con.unregister("frame")
-    numbers = rows["line_no"].to_numpy()
-    if (numbers[1:] < numbers[:-1]).any():
-        rows = rows.take(longs(np.argsort(numbers, kind="stable")))
+    line_nos = numbers(rows["line_no"])
+    if (line_nos[1:] < line_nos[:-1]).any():
+        rows = rows.take(longs(np.argsort(line_nos, kind="stable")))
     return rows
 
 
@@ -358,10 +359,10 @@ def _frame(
     written: tuple[str, ...],
     batch: list[tuple[int, int, bool, str | None, Sequence[str | None]]],
 ) -> Frame:
-    numbers, counts, anew, moments, rows = zip(*batch, strict=True)
+    line_nos, counts, anew, moments, rows = zip(*batch, strict=True)
     table = pa.table(
         {
-            "line_no": pa.array(numbers, pa.int64()),
+            "line_no": pa.array(line_nos, pa.int64()),
             "lines": pa.array(counts, pa.int64()),
             "anew": pa.array(anew, pa.bool_()),
             "told": pa.array(moments, pa.string()),

@@ -123,6 +123,13 @@ def flags(values: NDArray[np.bool_]) -> pa.Array:
     )
 
 
+def numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return a column of BIGINT or TIMESTAMP without NULLs as an ndarray, see `longs`."""
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    parts = [np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), 8 * chunk.offset) for chunk in chunks]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
 def told(text: str | None) -> str | None:
     """Return a cell as it is stored: NULL where a writer says so, no lone surrogates, which no database stores."""
     return None if text is None or text in NULLS else sound(text)

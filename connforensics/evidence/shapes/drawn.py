@@ -433,7 +433,7 @@ def _spaced_cells(line: str, starts: list[int]) -> list[str] | None:
 
 def may_be_columns(line: str) -> bool:
     """Tell whether a line may be names with two blanks or more between them."""
-    return len(_GAPS.split(line.strip())) > LEAST_COLUMNS and line[:1].isalpha()
+    return line[:1].isalpha() and "  " in line and len(_GAPS.split(line.strip())) > LEAST_COLUMNS
 
 
 def columns_of(line: str) -> tuple[tuple[str, ...], list[int]]:

@@ -264,8 +264,8 @@ def _placed(found: objects.Sorted, start: int, end: int, rules: int, *, opens: b
 
 
 def _may_be_header(text: str) -> bool:
-    """Tell cheaply whether a line may be a header: names have no digits first and no sentence marks."""
-    return len(text) < separated.LONGEST_HEADER and any(delimiter in text for delimiter in separated.DELIMITERS)
+    """Tell cheaply whether a line may be a header: it is not too long, and holds a separator."""
+    return len(text) < separated.LONGEST_HEADER and any(map(text.__contains__, separated.DELIMITERS))
 
 
 def read(lines: Iterator[tuple[int, str]], accepts: Accepts) -> Iterator[Talk | Table]:
