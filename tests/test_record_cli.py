@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from connforensics.cli_record import app
 from connforensics.errors import UnreachableError, UsageError
-from tests.lab.postgres import free_port
+from tests.lab.server import free_port
 
 
 def run(*arguments: str) -> object:

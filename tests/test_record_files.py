@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -47,6 +48,20 @@ def stamp(moment: datetime = NOW) -> Stamp:
 def sample(pids: range, moment: datetime = NOW) -> bytes:
     rows = Rows(("pid", "state", "backend_type"), [(pid, "idle", "client backend") for pid in pids])
     return Lines().of("activity", stamp(moment), rows, lambda text: text)
+
+
+def test_what_rests_costs_little_however_many_sessions_there_are(tmp_path: Path) -> None:
+    rows = Rows(
+        ("pid", "client_addr", "query"),
+        [(pid, f"10.0.{pid % 200}.{pid % 250}", f"SELECT {pid} {'x' * 500}") for pid in range(5000)],
+    )
+    lines, file, sizes = Lines(), File(tmp_path / "x.zst"), []
+    for second in range(5):
+        file.append(lines.of("activity", stamp(NOW + timedelta(seconds=second)), rows, lambda text: text))
+        sizes.append(file.bytes)
+    file.close()
+    assert sizes[-1] - sizes[-2] < 1000
+    assert text_of(file.path).count('"pid":7,') == 5
 
 
 def test_a_file_is_whole_after_every_sample(tmp_path: Path) -> None:
@@ -260,6 +275,51 @@ def test_amounts_that_are_none(text: str) -> None:
         amounts.seconds(text, "--every")
     with pytest.raises(UsageError, match="not a size"):
         amounts.size(text or "GB", "--max-size")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=8), st.data())
+def test_a_file_torn_anywhere_gives_every_sample_that_was_written_whole(
+    tmp_path_factory, sizes: list[int], data: st.DataObject
+) -> None:
+    """Also those that the unpacker still has in hand when the frame has no end."""
+    file = File(tmp_path_factory.mktemp("torn") / "x.zst")
+    written, ends, chance = "", [0], random.Random(1)
+    for size in sizes:
+        text = "".join(f"{chance.randbytes(20).hex()}\n" for _ in range(size))
+        file.append(text.encode())
+        written += text
+        ends.append(file.bytes)
+    file.close()
+    whole = file.path.read_bytes()
+    cut = data.draw(st.integers(4, len(whole)))
+    file.path.write_bytes(whole[:cut])
+    found = b"".join(unpack(file.path).blocks()).decode()
+    assert written.startswith(found)
+    certain = sum(end <= cut for end in ends[1:])
+    assert found.count("\n") >= sum(sizes[:certain])
+
+
+def test_a_file_that_grew_since_it_was_measured_is_not_torn(tmp_path: Path) -> None:
+    file = File(tmp_path / "x.zst")
+    file.append(b"first\n" * 5000)
+    size = file.path.stat().st_size
+    file.append(b"second\n")
+    unpacked = unpack(file.path, size)
+    assert b"".join(unpacked.blocks()) == b"first\n" * 5000
+    assert not unpacked.is_truncated
+    file.close()
+
+
+def test_a_torn_file_says_so(tmp_path: Path) -> None:
+    file = File(tmp_path / "x.zst")
+    file.append(b"first\n" * 5000)
+    file.append(b"second\n" * 5000)
+    file.close()
+    file.path.write_bytes(file.path.read_bytes()[:-5])
+    unpacked = unpack(file.path)
+    assert b"".join(unpacked.blocks()) == b"first\n" * 5000
+    assert unpacked.is_truncated
 
 
 @settings(max_examples=15, deadline=None)

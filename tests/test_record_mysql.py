@@ -18,8 +18,8 @@ from connforensics.record.mysql import MySQL as Target
 from connforensics.record.mysql import product
 from connforensics.record.trigger import Bar
 from tests.lab import mariadb, mysql
-from tests.lab.postgres import free_port
-from tests.test_record_postgres import PASSWORD, Recording, lines_of, start, wait_for_samples
+from tests.lab.server import free_port
+from tests.recording import PASSWORD, Recording, lines_of, start, wait_for_samples
 
 SETUP = (
     f"CREATE USER 'monitor'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
@@ -216,6 +216,10 @@ def test_mysql_5_6(tmp_path: Path) -> None:
             with filled(server) as held:
                 assert held == 4
                 time.sleep(0.5)
+        server.run("GRANT SUPER ON *.* TO 'monitor'@'127.0.0.1'")
+        with filled(server), Recording(tmp_path / "late", [at(server)]) as late:
+            late.wait_until(lambda r: r.heads("processlist"))
+        assert any("the slot kept for an administrator" in text for text in late.said)
     ingest(tmp_path / "case.duckdb", [tmp_path / "rec"])
     with open_case(tmp_path / "case.duckdb") as case:
         assert case.rows("SELECT max(in_use), any_value(usable_backends) FROM headroom") == [(5, 5)]

@@ -6,15 +6,11 @@ import contextlib
 import itertools
 import json
 import os
-import select
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -23,16 +19,13 @@ import pytest
 from connforensics.analyses import ask
 from connforensics.case import Window, open_case
 from connforensics.errors import UnreachableError, UsageError
-from connforensics.evidence.containers import unpack
 from connforensics.ingest import ingest
 from connforensics.record import address
-from connforensics.record.run import Outcome, Plan, Recorder, target_of
+from connforensics.record.run import target_of
 from connforensics.record.trigger import Bar
-from tests.lab.postgres import Postgres, free_port, require
-
-RECORD = "from connforensics.cli_record import app; app()"
-
-PASSWORD = "planted-zqx-secret"
+from tests.lab.postgres import Postgres, require
+from tests.lab.server import free_port
+from tests.recording import PASSWORD, Recording, lines_of, moment, resident, start, wait_for_samples
 
 
 @pytest.fixture(scope="module")
@@ -46,65 +39,6 @@ def server() -> Iterator[Postgres]:
             "ALTER ROLE app SET my.secret_token = 'planted-zqx-secret'",
         )
         yield running
-
-
-class Recording:
-    """A recorder in a thread of this process."""
-
-    def __init__(self, folder: Path, targets: list[address.Address], **plan: object) -> None:
-        self.folder = folder
-        self.said: list[str] = []
-        self.outcomes: list[Outcome] = []
-        self.error: BaseException | None = None
-        self.recorder = Recorder(
-            [(target_of(each), each.server) for each in targets],
-            Plan(folder, **{"every_s": 0.1, **plan}),  # type: ignore[arg-type]
-            self.said.append,
-        )
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self.outcomes = self.recorder.run()
-        except BaseException as error:
-            self.error = error
-
-    def __enter__(self) -> Recording:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self.recorder.stop()
-        self.join()
-
-    def join(self) -> None:
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-
-    def wait_until(self, told: Callable[[Recording], object], timeout_s: float = 15.0) -> None:
-        until = time.monotonic() + timeout_s
-        while not told(self):
-            assert time.monotonic() < until, self.said
-            time.sleep(0.02)
-
-    def lines(self, stream: str) -> list[dict]:
-        return [json.loads(line) for path in sorted(self.folder.rglob(f"{stream}-*")) for line in lines_of(path)]
-
-    def heads(self, stream: str) -> list[dict]:
-        return [line for line in self.lines(stream) if "connforensics" in line]
-
-    def rows(self, stream: str) -> list[dict]:
-        return [line for line in self.lines(stream) if "connforensics" not in line]
-
-
-def lines_of(path: Path) -> list[str]:
-    unpacked = unpack(path)
-    text = b"".join(unpacked.blocks()).decode()
-    assert not unpacked.is_truncated, path
-    return text.splitlines()
 
 
 def at(server: Postgres, user: str = "monitor", name: str = "db", **parameters: object) -> address.Address:
@@ -138,10 +72,6 @@ def wait_for_ends(server: Postgres) -> None:
             time.sleep(0.02)
 
 
-def moment(head: dict) -> datetime:
-    return datetime.fromisoformat(head["sampled_at"].removesuffix("Z"))
-
-
 def test_started_before_it_keeps_its_rhythm_through_saturation(server: Postgres, tmp_path: Path) -> None:
     with Recording(tmp_path / "rec", [unnamed(server)]) as recording:
         recording.wait_until(lambda r: r.said)
@@ -168,36 +98,6 @@ def test_started_before_it_keeps_its_rhythm_through_saturation(server: Postgres,
         answer = ask("saturation", case, Window())
         assert answer.table["saturation"].max() == 1.0
         assert case.scalar("SELECT count(*) FROM source WHERE unknown > 0") == 0
-
-
-def test_a_burst_is_seen_with_its_true_duration(server: Postgres, tmp_path: Path) -> None:
-    """40 clients knock at once; those admitted stay a second."""
-    gate = threading.Barrier(40)
-    spans: list[tuple[float, float]] = []
-
-    def knock() -> None:
-        gate.wait()
-        with contextlib.suppress(psycopg.OperationalError):
-            with psycopg.connect(server.conninfo(user="app", application_name="orders")):
-                opened = time.time()
-                time.sleep(1.0)
-            spans.append((opened, time.time()))
-
-    with Recording(tmp_path / "rec", [unnamed(server)], every_s=0.05) as recording:
-        recording.wait_until(lambda r: r.said)
-        time.sleep(0.3)
-        threads = [threading.Thread(target=knock) for _ in range(40)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        time.sleep(0.3)
-    wait_for_ends(server)
-    assert len(spans) >= server.usable - 2
-    full = [moment(head) for head in recording.heads("activity") if _clients(recording, head) >= server.usable]
-    seen = (max(full) - min(full)).total_seconds()
-    true = min(end for _, end in spans) - max(begun for begun, _ in spans)
-    assert seen == pytest.approx(true, abs=0.4)
 
 
 def _clients(recording: Recording, head: dict) -> int:
@@ -352,66 +252,6 @@ def test_a_backend_killed_is_a_server_that_recovers(tmp_path: Path) -> None:
         assert recording.outcomes[0].reconnects == 1
 
 
-class Cable:
-    """A TCP line that can be cut without a word: nothing is forwarded, nothing is closed."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self.is_cut = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._pairs.append((near, far))
-                threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
-
-    def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while True:
-                for ready in select.select([near, far], [], [])[0]:
-                    block = ready.recv(1 << 16)
-                    while self.is_cut:
-                        time.sleep(0.02)
-                    if not block:
-                        return
-                    (far if ready is near else near).sendall(block)
-
-    def close(self) -> None:
-        self.is_cut = False
-        self._listener.close()
-        for pair in self._pairs:
-            for end in pair:
-                end.close()
-
-
-def test_a_cut_network_is_noticed_and_the_gap_reported(
-    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("connforensics.record.run.ANSWER_TIMEOUT_S", 1.0)
-    cable = Cable(server.port)
-    with Recording(tmp_path / "rec", [at(server, port=cable.port)]) as recording:
-        recording.wait_until(lambda r: len(r.heads("activity")) > 3)
-        cable.is_cut = True
-        recording.wait_until(lambda r: any("lost" in text for text in r.said))
-        time.sleep(2.0)  # a gap shorter than two seconds is none
-        cable.is_cut = False
-        recording.wait_until(lambda r: any("connected again" in text for text in r.said))
-        time.sleep(0.5)
-    cable.close()
-    heads = recording.heads("activity")
-    steps = [(moment(b) - moment(a)).total_seconds() for a, b in itertools.pairwise(heads)]
-    assert sum(step > 1.0 for step in steps) == 1
-    ingest(tmp_path / "case.duckdb", [tmp_path / "rec"])
-    with open_case(tmp_path / "case.duckdb") as case:
-        assert case.scalar("SELECT count(*) FROM blind_spot WHERE evidence = 'snapshots'") >= 1
-
-
 def test_a_server_that_stands_still_is_waited_for_and_the_gap_is_said(server: Postgres, tmp_path: Path) -> None:
     with Recording(tmp_path, [at(server)]) as recording:
         recording.wait_until(lambda r: len(r.heads("activity")) > 3)
@@ -423,23 +263,6 @@ def test_a_server_that_stands_still_is_waited_for_and_the_gap_is_said(server: Po
     assert 5 <= recording.outcomes[0].skipped <= 15
     assert [row["what"] for row in recording.rows("events")].count("gap") == 1
     assert max(head["took_ms"] for head in recording.heads("activity")) > 800
-
-
-def start(folder: Path, target: str, *more: str, kind: str = "postgres", **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", RECORD, kind, target, "-o", str(folder), "--every", "50ms", *more]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
-    )
-
-
-def wait_for_samples(folder: Path, count: int, process: subprocess.Popen[str], stream: str = "activity") -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        blocks = (block for path in folder.rglob(f"{stream}-*") for block in unpack(path).blocks())
-        if b"".join(blocks).count(b'{"connforensics":') >= count:
-            return
-        time.sleep(0.05 if count < 100 else 1.0)
-    raise AssertionError(f"no {count} samples, exit code {process.poll()}")
 
 
 def test_killed_it_leaves_whole_samples_and_a_second_start_goes_on(server: Postgres, tmp_path: Path) -> None:
@@ -655,7 +478,7 @@ def test_statements_of_databases_in_other_encodings(server: Postgres, tmp_path: 
 def test_nothing_is_ever_written_to_the_server(server: Postgres, tmp_path: Path) -> None:
     target = target_of(at(server, user="postgres"))
     target.connect()
-    connection = target._connection  # type: ignore[attr-defined]
+    connection = target._console._connection  # type: ignore[attr-defined]
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         connection.execute("CREATE TABLE x (a int)")
     assert connection.execute("SHOW statement_timeout").fetchone() == ("5s",)
@@ -664,20 +487,16 @@ def test_nothing_is_ever_written_to_the_server(server: Postgres, tmp_path: Path)
 
 
 def test_memory_stays_flat(server: Postgres, tmp_path: Path) -> None:
-    """A day at one sample a second is 86,400; after the first few hundred, thousands more must cost no memory."""
+    """A day at one sample a second is 86,400; once the compressor's window is full, more of them must cost no memory."""
     process = start(tmp_path / "rec", server.conninfo(user="monitor"), "--every", "5ms", "--keep", "1h")
     held = [server.connect(user="app") for _ in range(10)]
     try:
-        wait_for_samples(tmp_path / "rec", 300, process)
+        wait_for_samples(tmp_path / "rec", 1200, process)
         before = resident(process.pid)
-        wait_for_samples(tmp_path / "rec", 1500, process)
+        wait_for_samples(tmp_path / "rec", 2400, process)
         assert resident(process.pid) - before < 4 << 20
     finally:
         process.terminate()
         process.communicate(timeout=20)
         for connection in held:
             connection.close()
-
-
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

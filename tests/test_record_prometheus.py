@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,59 +17,19 @@ from connforensics.errors import UnreachableError, UsageError
 from connforensics.ingest import ingest
 from connforensics.record import prometheus as api
 from connforensics.record.files import now
-from tests.lab.postgres import free_port
+from tests.lab.prometheus import Prometheus, require
+from tests.lab.server import free_port
 
 TOKEN = "planted-zqx-token"
 
 
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[str]:
-    """A Prometheus that scrapes itself every second; `up` is the metric that every case understands."""
-    program = shutil.which("prometheus")
-    if program is None:
-        reason = "prometheus is not installed: run python -m tests.lab.install"
-        if os.environ.get("CONNFORENSICS_NO_SKIP") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    base = Path(tempfile.mkdtemp(prefix="cfp", dir="/tmp"))
-    port = free_port()
-    (base / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
-    )
-    as_nobody: dict[str, object] = {}
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(base, nobody.pw_uid, nobody.pw_gid)
-        as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    options = [
-        f"--config.file={base}/prometheus.yml",
-        f"--storage.tsdb.path={base}/d",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    process = subprocess.Popen(  # type: ignore[call-overload]
-        [program, *options], cwd=base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_nobody
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + 30
-        while time.monotonic() < until and not _has_samples(url):
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(base, ignore_errors=True)
-
-
-def _has_samples(url: str) -> bool:
-    with (
-        contextlib.suppress(OSError),
-        urllib.request.urlopen(f"{url}/api/v1/query?query=count_over_time(up[1m])") as answer,
-    ):
-        found = json.load(answer)["data"]["result"]
-        return bool(found) and int(found[0]["value"][1]) >= 5
-    return False
+    """A Prometheus that scrapes itself; `up` is the metric that every case understands."""
+    require(Prometheus.PROGRAM)
+    with Prometheus() as server:
+        server.wait_for("up", 8)
+        yield server.url
 
 
 def test_what_a_case_understands_is_fetched_as_the_api_gives_it(prometheus: str, tmp_path: Path) -> None:

@@ -7,13 +7,21 @@ is written, and said to be (https://proxysql.com/documentation/stats-statistics/
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from connforensics.record.mysql import Console
-from connforensics.record.target import COUNTERS_EVERY_S, LIMITS_EVERY_S, Gauge, LostError, MissedError, Rows, Sample
+from connforensics.record.mysql_console import Console
+from connforensics.record.target import (
+    COUNTERS_EVERY_S,
+    LIMITS_EVERY_S,
+    Due,
+    Gauge,
+    LostError,
+    MissedError,
+    Rows,
+    Sample,
+)
 
 EACH: Final = {
     "connection_pool": "SELECT * FROM stats_mysql_connection_pool",
@@ -40,17 +48,18 @@ class ProxySQL:
         self.own: int | None = None
         self._console = Console(parameters, defaults_file, 6032)
         self._seen: dict[str, str] = {}
-        self._most: dict[tuple[str, str, str], object] = {}
+        self._most: dict[tuple[str, ...], object] = {}
         self._usable: float | None = None
         self._refused: float | None = None
-        self._counted_due = 0.0
-        self._limits_due = 0.0
+        self._counted = Due()
+        self._limits = Due()
 
     def connect(self) -> list[str]:
         """Open the console; returns which tables this user cannot read."""
         connection = self._console.open()
         self.version = str(connection.get_server_info()).partition("-")[0]
-        self._counted_due = self._limits_due = 0.0
+        self._counted.at_once()
+        self._limits.at_once()
         self._refused = None
         notes = []
         self._seen = {}
@@ -67,14 +76,13 @@ class ProxySQL:
 
     def sample(self) -> Sample:
         """Take one sample; counters and limits when they are due."""
-        monotonic = time.monotonic()
         wanted = dict(EACH)
-        if monotonic >= self._limits_due:
+        if self._limits.has_come():
             wanted |= STEADY
-            self._limits_due = monotonic + LIMITS_EVERY_S
-        if monotonic >= self._counted_due:
+            self._limits.again_in(LIMITS_EVERY_S)
+        if self._counted.has_come():
             wanted |= COUNTED
-            self._counted_due = monotonic + COUNTERS_EVERY_S
+            self._counted.again_in(COUNTERS_EVERY_S)
         found = {
             name: self._console.fetch({name: statement})[name]
             for name, statement in wanted.items()
@@ -82,16 +90,13 @@ class ProxySQL:
         }
         steady = {name: found.pop(name) for name in STEADY if name in found}
         if "servers" in steady:
-            self._most = {tuple(map(str, row[:3])): row[4] for row in steady["servers"].values}  # type: ignore[misc]
+            self._most = {tuple(map(str, row[:3])): row[4] for row in steady["servers"].values}
         if "variables" in steady:
             told = dict(steady["variables"].values)
             self._usable = float(told["mysql-max_connections"]) if "mysql-max_connections" in told else None
         pool = found["connection_pool"]
-        place = [pool.columns.index(name) for name in ("hostgroup", "srv_host", "srv_port")]
-        found["connection_pool"] = Rows(
-            (*pool.columns, "max_connections"),
-            [(*row, self._most.get(tuple(str(row[index]) for index in place))) for row in pool.values],  # type: ignore[arg-type]
-        )
+        places = zip(*(map(str, pool.column(name)) for name in ("hostgroup", "srv_host", "srv_port")), strict=True)
+        found["connection_pool"] = pool.beside(("max_connections",), ((self._most.get(place),) for place in places))
         return Sample(None, found, self._gauges(found), None, steady)
 
     def _gauges(self, found: Mapping[str, Rows]) -> dict[Gauge, float]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
@@ -42,6 +46,38 @@ class Rows:
 
     columns: tuple[str, ...]
     values: list[tuple[Any, ...]]
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of one column."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.values]
+
+    def pairs(self, key: str, value: str) -> dict[Any, Any]:
+        """Return the values of one column by those of another."""
+        return dict(zip(self.column(key), self.column(value), strict=True))
+
+    def beside(self, columns: tuple[str, ...], values: Iterable[tuple[Any, ...]]) -> Rows:
+        """Return the rows with further columns: `values` has what each row gets."""
+        return Rows(self.columns + columns, [row + more for row, more in zip(self.values, values, strict=True)])
+
+
+class Due:
+    """When something is asked for again that need not be in every sample; at first it is due."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+
+    def has_come(self) -> bool:
+        """Tell whether it is to be asked for now."""
+        return time.monotonic() >= self._at
+
+    def again_in(self, seconds: float) -> None:
+        """Put it off."""
+        self._at = time.monotonic() + seconds
+
+    def at_once(self) -> None:
+        """Have it asked for with the next sample."""
+        self._at = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +197,9 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Close the connection, harmless when there is none."""
+
+
+def cut(descriptor: int) -> None:
+    """Shut a socket down that another thread reads from."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
+        twin.shutdown(socket.SHUT_RDWR)

@@ -80,9 +80,8 @@ class _Segment:
     packed: dict[str, bytearray] = field(default_factory=dict)
 
     def close(self) -> None:
-        for stream, frame in self.frames.items():
+        for stream in self.frames:
             self.packed[stream] += END_OF_FRAME
-            frame.close()
         self.frames.clear()
 
 

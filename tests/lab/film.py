@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.lab.journal import Journal, WatchedConnection
+from tests.lab.driver import WatchedConnection
+from tests.lab.journal import Journal
 
 RECORDER = "connforensics-recorder"
 QUERY_CHARACTERS = 80

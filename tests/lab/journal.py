@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 REFUSAL_KINDS = {
     "remaining connection slots": "refused_reserved",
     "sorry, too many clients": "refused_full",
@@ -24,6 +22,9 @@ REFUSAL_KINDS = {
     "no pg_hba.conf entry": "refused_rule",
     "password authentication failed": "auth_failed",
     "does not exist": "unknown_target",
+    "no more connections allowed": "pooler_error",
+    "server login has been failing": "pooler_error",
+    "query_wait_timeout": "pooler_error",
     "Connection refused": "nobody_listens",
     "terminating connection": "ended_at_start",
     "server closed the connection": "lost_at_start",
@@ -31,6 +32,7 @@ REFUSAL_KINDS = {
 """What the client's error says, to the event kind that the server's log has for the same act.
 
 The last three leave no refusal in the log: nobody was there to write one, or the session was ended while it began.
+`pooler_error` is said by PgBouncer, and stands in its log.
 """
 
 UNLOGGED = ("nobody_listens", "ended_at_start", "lost_at_start", "other")
@@ -78,29 +80,3 @@ def read(folder: Path) -> Iterator[Entry]:
                 at, service, instance, what = (fields.pop(name) for name in ("at", "service", "instance", "what"))
                 found.append(Entry(at, service, instance, what, fields))
     return iter(sorted(found, key=lambda entry: entry.at))
-
-
-class WatchedConnection(psycopg.Connection):
-    """A connection that notes its opening, its refusal and its end in the journal of its process."""
-
-    journal: Journal
-    _pid = 0
-
-    @classmethod
-    def connect(cls, conninfo: str = "", **options: Any) -> WatchedConnection:  # type: ignore[override]
-        """Connect once; a failure is noted with its kind and raised."""
-        try:
-            connection = super().connect(conninfo, **options)
-        except psycopg.OperationalError as error:
-            cls.journal.write("refused", kind=refusal_kind(str(error)), says=str(error).strip().splitlines()[-1])
-            raise
-        connection._pid = connection.info.backend_pid
-        cls.journal.write("open", pid=connection._pid)
-        return connection
-
-    def close(self) -> None:
-        """Close, and note it once; also for a session that the server ended."""
-        super().close()
-        if self._pid:
-            self.journal.write("close", pid=self._pid)
-            self._pid = 0

@@ -15,8 +15,8 @@ import shutil
 from typing import ClassVar
 
 from tests.lab.install import mariadb_server
-from tests.lab.mysql import MySQL, absent
-from tests.lab.postgres import START_TIMEOUT_S, ServerFailedError
+from tests.lab.mysql import MySQL
+from tests.lab.server import START_TIMEOUT_S, ServerFailedError, absent
 
 
 def require() -> str:
@@ -30,6 +30,7 @@ def require() -> str:
 class MariaDB(MySQL):
     """One server, as `MySQL`; `log_warnings` of 4 has it write all it can about connections."""
 
+    NAME: ClassVar[str] = "MariaDB"
     DEFAULTS: ClassVar[dict[str, object]] = {**MySQL.DEFAULTS, "log_warnings": 4}
 
     def _initialise(self) -> None:

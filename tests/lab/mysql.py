@@ -12,25 +12,20 @@ max_connections of 1 and more; one slot beyond it is for users with SUPER.
 
 from __future__ import annotations
 
-import atexit
-import os
-import pwd
 import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import ER
 
+from tests.lab.faults import Clock
 from tests.lab.install import lab_dir, mysql_server
-from tests.lab.postgres import LOOK_EVERY_S, START_TIMEOUT_S, STOP_TIMEOUT_S, ServerFailedError, free_port
+from tests.lab.server import LOOK_EVERY_S, Server, absent
 
 READY = "ready for connections"
 
@@ -43,15 +38,6 @@ def require() -> Path:
     return found
 
 
-def absent(reason: str) -> None:
-    """Skip the test, or fail it where CONNFORENSICS_NO_SKIP=1 forbids skips."""
-    import pytest
-
-    if os.environ.get("CONNFORENSICS_NO_SKIP") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @dataclass(frozen=True)
 class Filled:
     """What filling a server up came to: the connections that are held, and how many attempts it refused with 1040."""
@@ -60,13 +46,15 @@ class Filled:
     refused: int
 
 
-class MySQL:
-    """One server: started on entering, stopped and wiped on leaving, also when the script dies of an exception.
+class MySQL(Server):
+    """One server.
 
     `options` are the server's own (underscores for hyphens) and override `DEFAULTS`; None leaves one out. The logs lie
     at `error_log`, `general_log` and `slow_log`.
     """
 
+    NAME: ClassVar[str] = "MySQL"
+    STOPPED_BY: ClassVar[signal.Signals] = signal.SIGKILL
     DEFAULTS: ClassVar[dict[str, object]] = {
         "bind_address": "127.0.0.1",
         "max_connections": 10,
@@ -80,29 +68,10 @@ class MySQL:
         "performance_schema": "OFF",
     }
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, *, clock: Clock | None = None, **options: object) -> None:
+        super().__init__(clock)
         self.options = {**self.DEFAULTS, **options}
-        self.port = 0
-        self.base = Path()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connections: list[Connection] = []
-
-    def __enter__(self) -> Self:
-        self.base = Path(tempfile.mkdtemp(prefix="cf", dir="/tmp"))
-        atexit.register(self.stop)
-        try:
-            self._as_server_user = self._hand_over()
-            self._initialise()
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        self._starts = 0
 
     @property
     def data(self) -> Path:
@@ -113,6 +82,11 @@ class MySQL:
     def error_log(self) -> Path:
         """The error log."""
         return self.base / "error.log"
+
+    @property
+    def log_path(self) -> Path:
+        """The error log."""
+        return self.error_log
 
     @property
     def general_log(self) -> Path:
@@ -189,55 +163,10 @@ class MySQL:
         """End a connection as a crashed client does: the socket closes and the server hears no goodbye."""
         connection._force_close()
 
-    def start(self) -> None:
-        """Start the server; returns when it takes connections."""
-        for turn in (1, 2):
-            self.port = self.port or free_port()
-            before = self.log_text().count(READY)
-            self._process = self._popen(self._command(), "server.out")
-            try:
-                return self._wait_until_ready(self._process, before + 1)
-            except ServerFailedError as error:
-                if turn == 2 or "Address already in use" not in str(error):
-                    raise
-                self.port = 0
-        return None
-
     def restart(self) -> None:
         """Stop as an operator does and start on the same port with the same logs."""
-        self._end(signal.SIGTERM)
+        self.end(signal.SIGTERM)
         self.start()
-
-    def crash(self) -> None:
-        """Kill the server with SIGKILL and start it again: it recovers."""
-        self._end(signal.SIGKILL)
-        self.start()
-
-    def stop(self) -> None:
-        """Stop the server and remove its directory; harmless when it is stopped already."""
-        for connection in self._connections:
-            connection._force_close()
-        self._connections.clear()
-        self._end(signal.SIGKILL)
-        if self.base != Path():
-            shutil.rmtree(self.base, ignore_errors=True)
-        atexit.unregister(self.stop)
-
-    def log_text(self) -> str:
-        """The error log so far."""
-        return self.error_log.read_text(errors="replace") if self.error_log.exists() else ""
-
-    def wait_for_log(self, text: str, *, count: int = 1, path: Path | None = None, timeout_s: float = 10.0) -> str:
-        """A log (the error log unless told) once `text` stands in it `count` times; lines come after the client's answer."""
-        path = path or self.error_log
-        until = time.monotonic() + timeout_s
-        while (found := path.read_text(errors="replace") if path.exists() else "").count(text) < count:
-            if time.monotonic() > until:
-                raise AssertionError(
-                    f"{text!r} is {found.count(text)} times in {path.name} after {timeout_s} s, not {count}"
-                )
-            time.sleep(LOOK_EVERY_S)
-        return found
 
     def _initialise(self) -> None:
         """Make a data directory of the one the package brings; another server's identity is not taken over."""
@@ -254,6 +183,7 @@ class MySQL:
         return {"LD_LIBRARY_PATH": str(require())}
 
     def _command(self) -> list[str]:
+        self._starts = self.log_text().count(READY)
         here = {
             "datadir": self.data,
             "socket": self.socket,
@@ -274,57 +204,10 @@ class MySQL:
             ),
         ]
 
-    def _hand_over(self) -> dict[str, object]:
-        """What Popen needs to run as the server's user; as root the directory is given to `nobody`."""
-        self.base.chmod(0o755)
-        if os.geteuid() != 0:
-            return {}
-        nobody = pwd.getpwnam("nobody")
-        self._give(self.base)
-        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-    def _give(self, path: Path) -> None:
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
-
-    def _popen(self, command: list[str], out: str) -> subprocess.Popen[bytes]:
-        environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": str(self.base),
-            "LC_ALL": "C",
-            "TZ": "UTC",
-            **self._environment(),
-        }
-        with (self.base / out).open("ab") as written:
-            return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-                command,
-                env=environment,
-                cwd=self.base,
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **self._as_server_user,
-            )
-
-    def _wait_until_ready(self, process: subprocess.Popen[bytes], times: int) -> None:
+    def _is_ready(self) -> bool:
         """Ready is what the server writes; asking by connecting would leave lines in the logs."""
-        until = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < until and process.poll() is None:
-            if self.log_text().count(READY) >= times:
-                return
-            time.sleep(LOOK_EVERY_S)
-        raise ServerFailedError(f"it did not start:\n{(self.base / 'server.out').read_text()}{self.log_text()}")
+        return self.log_text().count(READY) > self._starts
 
-    def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(how)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(STOP_TIMEOUT_S)
+    @staticmethod
+    def _drop(connection: Any) -> None:
+        connection._force_close()

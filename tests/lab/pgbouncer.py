@@ -10,22 +10,16 @@ pause and reload.
 
 from __future__ import annotations
 
-import atexit
-import os
-import pwd
-import shutil
 import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 
-from tests.lab.postgres import LOOK_EVERY_S, START_TIMEOUT_S, STOP_TIMEOUT_S, Postgres, ServerFailedError, free_port
+from tests.lab.faults import TcpProxy
+from tests.lab.postgres import Postgres
+from tests.lab.server import Server, absent
 
 PROGRAM = "/usr/sbin/pgbouncer"
 
@@ -47,41 +41,23 @@ DEFAULTS: dict[str, object] = {
 
 def require() -> None:
     """Skip the test where PgBouncer is not installed; fail where CONNFORENSICS_NO_SKIP=1 forbids skips."""
-    import pytest
-
     if not Path(PROGRAM).exists():
-        reason = "pgbouncer is not installed: apt-get install pgbouncer"
-        if os.environ.get("CONNFORENSICS_NO_SKIP") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        absent("pgbouncer is not installed: apt-get install pgbouncer")
 
 
-class PgBouncer:
-    """One pooler: started on entering, stopped and wiped on leaving. `settings` override `DEFAULTS`."""
+class PgBouncer(Server):
+    """One pooler in front of anything with a `port` of 127.0.0.1: a server, or a proxy. `settings` override `DEFAULTS`."""
 
-    def __init__(self, server: Postgres, *, users: Sequence[str] = ("postgres", "app_web"), **settings: object) -> None:
+    NAME: ClassVar[str] = "PgBouncer"
+    STOPPED_BY: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def __init__(
+        self, server: Postgres | TcpProxy, *, users: Sequence[str] = ("postgres", "app_web"), **settings: object
+    ) -> None:
+        super().__init__()
         self.server = server
         self.settings = {**DEFAULTS, **settings}
         self.users = tuple(users)
-        self.port = 0
-        self.base = Path()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connections: list[psycopg.Connection] = []
-
-    def __enter__(self) -> PgBouncer:
-        self.base = Path(tempfile.mkdtemp(prefix="cfb", dir="/tmp"))
-        atexit.register(self.stop)
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def log_path(self) -> Path:
@@ -112,74 +88,25 @@ class PgBouncer:
             cursor = connection.execute(command.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def start(self) -> None:
-        """Start the pooler; returns when its console answers."""
-        self.port = self.port or free_port()
+    def _initialise(self) -> None:
+        names = (*self.users, "admin", "stats")
+        (self.base / "users.txt").write_text("".join(f'"{name}" ""\n' for name in names))
+
+    def _command(self) -> list[str]:
         here = {
             "listen_port": self.port,
             "logfile": self.log_path,
             "unix_socket_dir": self.base,
             "auth_file": self.base / "users.txt",
         }
-        names = (*self.users, "admin", "stats")
-        (self.base / "users.txt").write_text("".join(f'"{name}" ""\n' for name in names))
         lines = [f"{name} = {value}" for name, value in {**here, **self.settings}.items()]
         target = f"* = host=127.0.0.1 port={self.server.port}"
         (self.base / "pgbouncer.ini").write_text("\n".join(["[databases]", target, "[pgbouncer]", *lines]) + "\n")
-        self._process = subprocess.Popen(  # type: ignore[call-overload]
-            [PROGRAM, str(self.base / "pgbouncer.ini")],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.base), "LC_ALL": "C", "TZ": "UTC"},
-            cwd=self.base,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            **self._hand_over(),
-        )
-        self._wait_until_ready()
+        return [PROGRAM, str(self.base / "pgbouncer.ini")]
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop the pooler and remove its directory; harmless when it is stopped already."""
-        for connection in self._connections:
-            connection.close()
-        self._connections.clear()
-        self.end(how)
-        if self.base != Path():
-            shutil.rmtree(self.base, ignore_errors=True)
-        atexit.unregister(self.stop)
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the process and keep its directory: `start` brings it back on the same port."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(how)
+    def _is_ready(self) -> bool:
         try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(STOP_TIMEOUT_S)
-
-    def _hand_over(self) -> dict[str, object]:
-        if os.geteuid() != 0:
-            return {}
-        nobody = pwd.getpwnam("nobody")
-        for path in (self.base, *self.base.iterdir()):
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        self.base.chmod(0o755)
-        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-    def _wait_until_ready(self) -> None:
-        until = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < until:
-            if self._process is None or self._process.poll() is not None:
-                break
-            try:
-                self.console("SHOW VERSION")
-            except psycopg.OperationalError:
-                time.sleep(LOOK_EVERY_S)
-            else:
-                return
-        wrote = self.log_path.read_text() if self.log_path.exists() else ""
-        raise ServerFailedError(f"PgBouncer did not start:\n{wrote}")
+            self.console("SHOW VERSION")
+        except psycopg.OperationalError:
+            return False
+        return True

@@ -2,7 +2,7 @@
 
 A `Service` says what one is; `serve` is the body of one instance's process. Requests arrive at random (Poisson) and do
 not wait for earlier ones, as users do, so that a slow server meets more work at once and not less. What a stage may
-turn while the service runs are `Dials`.
+turn while the service runs are `Dials`. The same service runs on every engine: tests/lab/driver.py.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import contextlib
 import csv
 import ctypes
 import io
-import itertools
 import logging
 import math
 import os
 import queue
 import random
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,9 +27,9 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Literal
 
-import psycopg
-
-from tests.lab.journal import Journal, WatchedConnection
+from tests.lab import driver, strangers
+from tests.lab.driver import Door, WatchedConnection
+from tests.lab.journal import Journal
 
 POOLS_HEADER = (
     "sampled_at", "service", "instance", "pool", "max_size", "size",
@@ -43,18 +41,22 @@ ROWS = 2000
 HOT_ROWS = 200
 """Those of them that a transaction which is left open changes: few enough for others to meet one."""
 
-Kind = Literal["sqlalchemy", "psycopg_pool", "session", "held", "invocations", "probe", "scan", "script"]
+Kind = Literal["sqlalchemy", "psycopg_pool", "hikari", "session", "held", "invocations", "probe", "scan", "script"]
 
 
 @dataclass(frozen=True)
 class Service:
     """What a service is.
 
-    `kind`: a pool (sqlalchemy, psycopg_pool), one short session a request (session), sessions held by workers that
+    `kind`: a pool (sqlalchemy, psycopg_pool; hikari is a Java program), one short session a request (session), sessions held by workers that
     reconnect without jitter (held), one worker and one session an invocation (invocations), a health check that sends
     nothing (probe), a stranger (scan), or a written sequence of statements (script).
     `rate` is requests a second and instance, or with `is_steady` a fixed period of 1/rate. Durations are lognormal
-    around `duration_ms` with `sigma`.
+    around `duration_ms` with `sigma`. `behind_pooler`: its clients enter by the pooler. `retry_most_s`: pauses between
+    attempts double up to it and are cut at random; without it every pause is `retry_s`. `lifetime_s`: held sessions and
+    pooled connections are renewed at this age, held ones with `lifetime_jitter` as a share of it at random. `stagger_s`:
+    pause between the starts of two held workers. `talks`: statements in a transaction, each with a short pause of the
+    client's own before it.
     """
 
     name: str
@@ -74,8 +76,15 @@ class Service:
     is_monitoring: bool = False
     patience_s: float = 0.8
     retry_s: float = 0.3
-    statements: tuple[str, ...] = ()
+    statements: tuple[str | float, ...] = ()
     sources: tuple[str, ...] = ()
+    behind_pooler: bool = False
+    retry_most_s: float = 0.0
+    lifetime_s: float = 0.0
+    lifetime_jitter: float = 0.0
+    stagger_s: float = 0.15
+    talks: int = 0
+    talk_pause_ms: float = 15.0
 
 
 class Dials:
@@ -83,10 +92,11 @@ class Dials:
 
     rate, slow: factors; leak: one in so many requests keeps its connection (0: none); think, think_s: share of requests
     that pause inside their transaction and for how long; warm_s: seconds of warm-up a session of its kind that is
-    there; held: sessions a monitoring instance holds; live: workers at this moment, written by the service.
+    there, contend_s: one that is busy; held: sessions a monitoring instance holds; live: workers at this moment, written
+    by the service.
     """
 
-    NAMES = ("rate", "slow", "leak", "think", "think_s", "warm_s", "held", "live")
+    NAMES = ("rate", "slow", "leak", "think", "think_s", "warm_s", "contend_s", "held", "live")
 
     def __init__(self, context: ForkServerContext) -> None:
         self._values = context.Array(ctypes.c_double, len(self.NAMES))
@@ -109,11 +119,13 @@ class Instance:
 
     service: Service
     name: str
-    conninfo: str
+    door: Door
+    driver: driver.Driver
     dials: Dials
     stop: Event
     journal: Journal
     random: random.Random
+    log: Path | None = None
     timeouts: int = 0
     waiting: int = 0
     leaked: list[Any] = field(default_factory=list)
@@ -123,6 +135,25 @@ class Instance:
         """How long the next query takes."""
         slow = self.dials.slow
         return slow * self.service.duration_ms / 1000 * math.exp(self.random.gauss(0, self.service.sigma))
+
+    def failed(self, error: Exception) -> None:
+        """Note a request that came to nothing."""
+        says = (str(error).strip().splitlines() or [""])[0]
+        self.journal.write("failed", says=says)
+        self.complain(error)
+
+    def complain(self, error: Exception) -> None:
+        """Write an error into the log of the service."""
+        says = (str(error).strip().splitlines() or [""])[0]
+        kind = type(error)
+        logging.getLogger(self.service.name).error("%s.%s: %s", kind.__module__, kind.__qualname__, says)
+
+    def pause_s(self, attempt: int) -> float:
+        """How long to wait before the next attempt to connect: always the same, or with back-off and jitter."""
+        service = self.service
+        if not service.retry_most_s:
+            return service.retry_s
+        return self.random.uniform(0, min(service.retry_s * 2 ** min(attempt, 10), service.retry_most_s))
 
     def arrivals(self) -> Iterator[None]:
         """Yields once for each request, when it arrives, until the instance is stopped."""
@@ -138,19 +169,37 @@ class Instance:
 
 
 def serve(
-    service: Service, name: str, conninfo: str, dials: Dials, stop: Event, journals: Path, pools: Path, every_s: float
+    service: Service,
+    name: str,
+    door: Door,
+    dials: Dials,
+    stop: Event,
+    journals: Path,
+    pools: Path,
+    every_s: float,
+    log: Path | None = None,
 ) -> None:
     """The process of one instance; returns by leaving the process as it is, sockets open, as a killed pod does."""
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    _write_log(log)
     journal = Journal(journals, service.name, name)
-    WatchedConnection.journal = journal
-    instance = Instance(service, name, conninfo, dials, stop, journal, random.Random(f"{name} {time.time():.0f}"))
+    driver.keep_books(journal)
+    chance = random.Random(f"{name} {time.time():.0f}")
+    instance = Instance(service, name, door, driver.of(door), dials, stop, journal, chance, log)
     journal.write("start")
     parent = os.getppid()
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     BODIES[service.kind](instance, pools, every_s)
     journal.write("exit")
     os._exit(0)
+
+
+def _write_log(path: Path | None) -> None:
+    """Have this process write its errors as a service does, in UTC; without a path it is silent."""
+    handler = logging.FileHandler(path) if path is not None else logging.NullHandler()
+    layout = logging.Formatter("%(asctime)s %(levelname)s [%(name)s] %(message)s")
+    layout.converter = time.gmtime
+    handler.setFormatter(layout)
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
 
 
 def _leave_with(parent: int) -> None:
@@ -165,20 +214,21 @@ def _leave_with(parent: int) -> None:
 class _SqlAlchemy:
     """A SQLAlchemy QueuePool."""
 
-    def __init__(self, service: Service, conninfo: str) -> None:
+    def __init__(self, instance: Instance) -> None:
         import sqlalchemy
 
-        self.service = service
+        self.service = service = instance.service
         self.engine = sqlalchemy.create_engine(
-            "postgresql+psycopg://",
-            creator=lambda: WatchedConnection.connect(conninfo, prepare_threshold=None),
+            instance.driver.dialect,
+            creator=instance.driver.connect,
             pool_size=service.size,
             max_overflow=service.overflow,
             pool_timeout=service.checkout_timeout_s,
+            pool_recycle=service.lifetime_s or -1,
             pool_use_lifo=True,
         )
         self.gave_up: tuple[type[Exception], ...] = (sqlalchemy.exc.TimeoutError,)
-        self.broke: tuple[type[Exception], ...] = (sqlalchemy.exc.DBAPIError, psycopg.Error)
+        self.broke: tuple[type[Exception], ...] = (sqlalchemy.exc.DBAPIError, *instance.driver.errors)
 
     def take(self) -> Any:
         return self.engine.raw_connection()
@@ -198,14 +248,16 @@ class _SqlAlchemy:
 
 
 class _PsycopgPool:
-    """A psycopg_pool.ConnectionPool."""
+    """A psycopg_pool.ConnectionPool, on PostgreSQL alone."""
 
-    def __init__(self, service: Service, conninfo: str) -> None:
+    def __init__(self, instance: Instance) -> None:
         import psycopg_pool
 
-        self.service = service
+        if not isinstance(instance.driver, driver.OnPostgres):
+            raise TypeError("psycopg_pool knows PostgreSQL only")
+        self.service = service = instance.service
         self.pool = psycopg_pool.ConnectionPool(
-            conninfo,
+            instance.driver.conninfo,
             connection_class=WatchedConnection,
             kwargs={"prepare_threshold": None},
             min_size=service.min_size,
@@ -216,7 +268,7 @@ class _PsycopgPool:
             open=True,
         )
         self.gave_up: tuple[type[Exception], ...] = (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests)
-        self.broke: tuple[type[Exception], ...] = (psycopg.Error,)
+        self.broke: tuple[type[Exception], ...] = instance.driver.errors
 
     def take(self) -> Any:
         return self.pool.getconn()
@@ -235,7 +287,7 @@ class _PsycopgPool:
 
 def _pooled(instance: Instance, pools: Path, every_s: float) -> None:
     service = instance.service
-    pool = (_SqlAlchemy if service.kind == "sqlalchemy" else _PsycopgPool)(service, instance.conninfo)
+    pool = (_SqlAlchemy if service.kind == "sqlalchemy" else _PsycopgPool)(instance)
     requests: queue.Queue[int | None] = queue.Queue(maxsize=4 * service.threads)
 
     def work() -> None:
@@ -269,27 +321,28 @@ def _request(instance: Instance, pool: _SqlAlchemy | _PsycopgPool, number: int) 
         instance.waiting += 1
     try:
         connection = pool.take()
-    except pool.gave_up:
+    except pool.gave_up as error:
         with instance.lock:
             instance.timeouts += 1
         instance.journal.write("timeout")
+        instance.complain(error)
         return
-    except pool.broke:
-        instance.journal.write("failed")
+    except pool.broke as error:
+        instance.failed(error)
         return
     finally:
         with instance.lock:
             instance.waiting -= 1
     try:
         _work(instance, connection, is_thinking=instance.random.random() < dials.think)
-    except pool.broke:
-        instance.journal.write("failed")
+    except pool.broke as error:
+        instance.failed(error)
     else:
         instance.journal.write("done", took_ms=round((time.time() - asked) * 1000))
         if dials.leak >= 1 and number % int(dials.leak) == 0:
             instance.leaked.append(connection)
             below = getattr(connection, "dbapi_connection", connection)
-            instance.journal.write("leak", asked, pid=below.info.backend_pid)
+            instance.journal.write("leak", asked, pid=instance.driver.session_id(below))
             return
     with contextlib.suppress(*pool.broke):
         pool.give(connection)
@@ -299,16 +352,19 @@ def _work(instance: Instance, connection: Any, *, is_thinking: bool = False) -> 
     """One unit of work in one transaction: a look-up, the part that takes time, sometimes a change."""
     row = instance.random.randrange(ROWS)
     cursor = connection.cursor()
+    says = instance.driver
     if is_thinking:
-        cursor.execute("UPDATE orders SET total = total + 1 WHERE id = %s", (row % HOT_ROWS,))
+        cursor.execute(says.change, (row % HOT_ROWS,))
         instance.journal.write("hold")
         time.sleep(instance.dials.think_s * instance.random.uniform(0.5, 1.5))
-    cursor.execute("SELECT customer, total FROM orders WHERE id = %s", (row,))
-    cursor.execute(
-        "SELECT sum(total) FROM orders, pg_sleep(%s) WHERE customer = %s", (instance.duration_s(), row % 100)
-    )
+    for _ in range(instance.service.talks):
+        cursor.execute(says.look_up, (instance.random.randrange(ROWS),))
+        cursor.fetchall()
+        time.sleep(instance.service.talk_pause_ms / 1000 * instance.random.uniform(0.5, 1.5))
+    cursor.execute(says.look_up, (row,))
+    cursor.execute(says.take_time, (instance.duration_s(), row % 100))
     if row % 4 == 0:
-        cursor.execute("UPDATE orders SET total = total + 1 WHERE id = %s", (row,))
+        cursor.execute(says.change, (row,))
     connection.commit()
 
 
@@ -321,6 +377,13 @@ def _report_pool(instance: Instance, pool: _SqlAlchemy | _PsycopgPool, path: Pat
         values = pool.numbers(instance.waiting)
         row = (utc(time.time()), instance.service.name, instance.name, "main", *values, instance.timeouts)
         append_row(path, row)
+
+
+def _hikari(instance: Instance, pools: Path, every_s: float) -> None:
+    """The same in Java, which reports its pool on even seconds by itself."""
+    from tests.lab import hikari_service
+
+    hikari_service.run(instance, pools, instance.log)
 
 
 # Clients without a pool
@@ -344,25 +407,26 @@ def _one_session(instance: Instance) -> None:
     with instance.lock:
         instance.dials.turn(live=instance.dials.live + 1)
     try:
-        connection = WatchedConnection.connect(instance.conninfo, prepare_threshold=None)
+        connection = instance.driver.connect()
         try:
             if instance.service.is_monitoring:
-                connection.execute("SELECT state, count(*) FROM pg_stat_activity GROUP BY state")
-                connection.execute("SELECT pg_sleep(%s)", (instance.duration_s(),))
+                cursor = connection.cursor()
+                cursor.execute(instance.driver.count_sessions)
+                cursor.execute(instance.driver.pause, (instance.duration_s(),))
             else:
                 _work(instance, connection)
             instance.journal.write("done")
         finally:
             connection.close()
-    except psycopg.Error:
-        instance.journal.write("failed")
+    except instance.driver.errors as error:
+        instance.failed(error)
     finally:
         with instance.lock:
             instance.dials.turn(live=instance.dials.live - 1)
 
 
 def _held(instance: Instance, pools: Path, every_s: float) -> None:
-    """Workers that each hold one session and, having lost it, ask again after a fixed time: no jitter, no back-off.
+    """Workers that each hold one session and, having lost it, ask again: as a rule without jitter or back-off.
 
     A worker that has no answer within its patience drops the attempt and makes the next, while the server still works
     for the dropped one.
@@ -372,50 +436,66 @@ def _held(instance: Instance, pools: Path, every_s: float) -> None:
     ]
     for thread in threads:
         thread.start()
-        instance.stop.wait(0.15)
+        instance.stop.wait(instance.service.stagger_s)
     instance.stop.wait()
 
 
 def _hold(instance: Instance, number: int) -> None:
     service = instance.service
+    attempt = 0
     while not instance.stop.is_set():
         if service.is_monitoring and number >= instance.dials.held:
             instance.stop.wait(0.5)
             continue
         try:
-            connection = WatchedConnection.connect(instance.conninfo, autocommit=True, prepare_threshold=None)
-        except psycopg.OperationalError:
-            instance.stop.wait(service.retry_s)
+            connection = instance.driver.connect(autocommit=True)
+        except instance.driver.errors as error:
+            instance.complain(error)
+            instance.stop.wait(instance.pause_s(attempt))
+            attempt += 1
             continue
         try:
-            with _hang_up_after(service.patience_s, connection):
-                connection.execute(
-                    "SELECT pg_sleep(%s * count(*)) FROM pg_stat_activity WHERE application_name = %s",
-                    (instance.dials.warm_s, service.name),
-                )
-            while not instance.stop.wait(instance.random.expovariate(service.rate * max(instance.dials.rate, 0.01))):
-                if service.is_monitoring:
-                    connection.execute("SELECT datname, numbackends FROM pg_stat_database")
-                else:
-                    _work(instance, connection)
-                instance.journal.write("done")
-        except psycopg.Error:
-            instance.journal.write("failed")
-        connection.close()
-        instance.stop.wait(service.retry_s)
+            with _hang_up_after(service.patience_s, instance.driver.wire(connection)):
+                instance.driver.warm_up(connection, instance.dials.warm_s, instance.dials.contend_s)
+            attempt = 0
+            _hold_on(instance, connection)
+        except instance.driver.errors as error:
+            instance.failed(error)
+            connection.close()
+            instance.stop.wait(instance.pause_s(attempt))
+            attempt += 1
+        else:
+            connection.close()
+
+
+def _hold_on(instance: Instance, connection: Any) -> None:
+    """Work with one session until it is to be renewed or the instance is stopped."""
+    service = instance.service
+    spread = 1 + service.lifetime_jitter * instance.random.uniform(-1, 1)
+    ends = time.monotonic() + (service.lifetime_s * spread if service.lifetime_s else math.inf)
+    while (left := ends - time.monotonic()) > 0:
+        think = instance.random.expovariate(service.rate * max(instance.dials.rate, 0.01))
+        if instance.stop.wait(min(think, left)):
+            return
+        if service.is_monitoring:
+            connection.cursor().execute(instance.driver.read_counters)
+        else:
+            _work(instance, connection)
+        instance.journal.write("done")
 
 
 @contextlib.contextmanager
-def _hang_up_after(patience_s: float, connection: psycopg.Connection) -> Iterator[None]:
+def _hang_up_after(patience_s: float, descriptor: int) -> Iterator[None]:
     """Cut the connection from our side when the body takes longer: the server notices when it next reads."""
-    wire = socket.socket(fileno=os.dup(connection.pgconn.socket))
+    wire = socket.socket(fileno=os.dup(descriptor))
     lock = threading.Lock()
     is_done = False
 
     def cut() -> None:
         with lock:
             if not is_done:
-                wire.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    wire.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(patience_s, cut)
     timer.start()
@@ -429,16 +509,19 @@ def _hang_up_after(patience_s: float, connection: psycopg.Connection) -> Iterato
 
 
 def _script(instance: Instance, pools: Path, every_s: float) -> None:
-    """One session that runs its statements and goes: a migration, an analyst's query."""
+    """One session that runs its statements and goes: a migration, an analyst's query; a number is a pause of its own."""
     try:
-        connection = WatchedConnection.connect(instance.conninfo, autocommit=True, prepare_threshold=None)
+        connection = instance.driver.connect(autocommit=True)
         for statement in instance.service.statements:
             instance.journal.write("statement", says=statement)
-            connection.execute(statement.encode())
+            if isinstance(statement, str):
+                connection.cursor().execute(statement)
+            else:
+                time.sleep(statement)
         connection.close()
         instance.journal.write("done")
-    except psycopg.Error as error:
-        instance.journal.write("failed", says=str(error).strip())
+    except instance.driver.errors as error:
+        instance.failed(error)
 
 
 # Strangers and health checks: bytes, not sessions
@@ -446,90 +529,28 @@ def _script(instance: Instance, pools: Path, every_s: float) -> None:
 
 def _probe(instance: Instance, pools: Path, every_s: float) -> None:
     """A load balancer's TCP check: connects, says nothing, goes."""
+    address = instance.door.host, instance.door.port
     for _ in instance.arrivals():
-        with contextlib.suppress(OSError), socket.create_connection(_address(instance.conninfo), timeout=2):
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=2):
             instance.journal.write("probe")
 
 
 def _scan(instance: Instance, pools: Path, every_s: float) -> None:
     """Strangers: passwords tried, foreign protocols spoken, addresses without a rule."""
-    tries = itertools.cycle(SCANS)
+    knocks = strangers.knocks(instance.door, instance.random)
     for _ in instance.arrivals():
         source = instance.random.choice(instance.service.sources)
-        knock = next(tries)
         try:
-            with socket.create_connection(_address(instance.conninfo), 3, (source, 0)) as wire:
-                kind = knock(wire, instance.random)
+            kind = next(knocks)(source)
             instance.journal.write("refused" if kind else "probe", kind=kind, says=source)
         except OSError:
             instance.journal.write("refused", kind="nobody_listens", says=source)
 
 
-def _startup(user: str, database: str) -> bytes:
-    body = struct.pack("!I", 196608) + b"".join(
-        word.encode() + b"\0" for word in ("user", user, "database", database, "")
-    )
-    return struct.pack("!I", len(body) + 4) + body
-
-
-def _guess_password(wire: socket.socket, chance: random.Random) -> str:
-    """Log in with a guessed name and password; what the server answered, as an event kind."""
-    wire.sendall(_startup(chance.choice(("postgres", "admin", "root", "shop")), "postgres"))
-    answer = wire.recv(4096)
-    if answer[:1] == b"R" and struct.unpack("!I", answer[5:9])[0] == 3:
-        guess = b"123456\0"
-        wire.sendall(b"p" + struct.pack("!I", len(guess) + 4) + guess)
-        answer = wire.recv(4096)
-    return _said(answer)
-
-
-def _speak_http(wire: socket.socket, chance: random.Random) -> str:
-    wire.sendall(b"GET / HTTP/1.1\r\nHost: db\r\n\r\n")
-    _drain(wire)
-    return "bad_startup"
-
-
-def _speak_old(wire: socket.socket, chance: random.Random) -> str:
-    body = struct.pack("!HH", 1, 0) + b"\0" * 288
-    wire.sendall(struct.pack("!I", len(body) + 4) + body)
-    _drain(wire)
-    return "bad_startup"
-
-
-def _speak_noise(wire: socket.socket, chance: random.Random) -> str:
-    wire.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-    _drain(wire)
-    return "bad_startup"
-
-
-def _drain(wire: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        wire.settimeout(2)
-        while wire.recv(4096):
-            pass
-
-
-def _said(answer: bytes) -> str:
-    if b"no pg_hba.conf entry" in answer:
-        return "refused_rule"
-    if b"C28P01" in answer or b"C28000" in answer:
-        return "auth_failed"
-    return "lost_at_start"
-
-
-SCANS: tuple[Callable[[socket.socket, random.Random], str], ...] = (
-    _guess_password,
-    _speak_http,
-    _guess_password,
-    _guess_password,
-    _speak_old,
-    _guess_password,
-    _speak_noise,
-)
-
 BODIES: dict[str, Callable[[Instance, Path, float], None]] = {
     "sqlalchemy": _pooled,
     "psycopg_pool": _pooled,
+    "hikari": _hikari,
     "session": _sessions,
     "invocations": _sessions,
     "held": _held,
@@ -537,11 +558,6 @@ BODIES: dict[str, Callable[[Instance, Path, float], None]] = {
     "scan": _scan,
     "script": _script,
 }
-
-
-def _address(conninfo: str) -> tuple[str, int]:
-    known = psycopg.conninfo.conninfo_to_dict(conninfo)
-    return str(known["host"]), int(str(known["port"]))
 
 
 def utc(at: float) -> str:

@@ -1,13 +1,17 @@
 """What really happened, from the clients' journals and the stage's own script: the content of truth.toml.
 
-    cause, engine, server_version, since, until
+    cause, also_causes              of the closed list; also_causes: true as well, but not what decided
+    engine, server_version, since, until
     onset_at, onset_means           when the defect first did something, and what counts as that
     [culprit] kind, name, also      kind: service (its application_name), role, host, server; also: names as true
-    [limits]  max_connections, superuser_reserved, usable (slots for roles without privileges)
-    [peak]    in_use, at            most sessions open at one instant; refused ones are not sessions
+    [limits]  max_connections, usable (slots for users without privileges), superuser_reserved and reserved
+    [peak]    in_use, at            most sessions open at one instant at the server; refused ones are not sessions
     [refusals] total, first_at, last_at; [refusals.by_kind]; [refusals.by_service]
-              what clients were told when they connected and what the server's log can know; kinds are event kinds
+              what clients were told by the server when they connected; kinds are event kinds. PostgreSQL's log has all
+              of them; those of MariaDB and MySQL hardly any of refused_full and refused_quota
     [unanswered]                    connects that failed without a word of the server (nobody listened, ...)
+    [pooler]  settings, peak_clients, query_wait_timeouts, refusals as above but told by the pooler; a service `pgbouncer`
+              in the server's refusals is the pooler as the server's client
     [[ramps]] began_at, ended_at, kept   only where connections leak: first and last connection kept, and how many
     [[events]] at, kind, name, says
     [[services]] name, user, kind, instances, requests, connects, refused, checkout_timeouts, peak_open, ...
@@ -18,12 +22,13 @@ Times are UTC without a zone and come from the machine's one clock.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tests.lab.journal import UNLOGGED, Entry
+from tests.lab.journal import UNLOGGED, Entry, refusal_kind
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,38 @@ def peak(found: Iterable[OpenSession], since: float, until: float) -> tuple[int,
         if open_now > most:
             most, when = open_now, at
     return most, when
+
+
+POOLER_LINE = re.compile(
+    r"^(?P<stamp>\S+ \S+) UTC \[\d+\] (?:LOG|WARNING|ERROR) "
+    r"(?:S-(?P<socket>\w+): \S+ (?:new connection to server|closing because: (?P<why>[^(]*?) \().*"
+    r"|S: login failed: FATAL: (?P<refusal>.*))$",
+    re.MULTILINE,
+)
+"""What PgBouncer says of its own connections to the server."""
+
+
+NEVER_OPEN = ("login failed", "connect failed", "server login failed")
+
+
+def pooler_entries(log: str) -> list[Entry]:
+    """PgBouncer's log as the books of a client: its sessions at the server and what the server refused it, in time order.
+
+    A session is known by the address of PgBouncer's own structure, which is used again once it is closed. A connection
+    whose login failed was never a session.
+    """
+    open_now: dict[str, Entry] = {}
+    found: list[Entry] = []
+    for number, line in enumerate(POOLER_LINE.finditer(log)):
+        at = datetime.strptime(line["stamp"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+        if line["refusal"]:
+            detail = {"kind": refusal_kind(line["refusal"]), "says": line["refusal"]}
+            found.append(Entry(at, "pgbouncer", "pgbouncer", "refused", detail))
+        elif line["why"] is None:
+            open_now[line["socket"]] = Entry(at, "pgbouncer", "pgbouncer", "open", {"pid": number})
+        elif (begun := open_now.pop(line["socket"], None)) is not None and line["why"] not in NEVER_OPEN:
+            found += [begun, Entry(at, "pgbouncer", "pgbouncer", "close", begun.detail)]
+    return sorted([*found, *open_now.values()], key=lambda entry: entry.at)
 
 
 def refusals(entries: Iterable[Entry], since: float, until: float) -> dict[str, object]:

@@ -11,6 +11,7 @@ SAYS = (
     "A service is scaled out from 3 to 13 instances, each with a modest, fixed pool; every pool behaves, but their sum "
     "exceeds the server's slots, and new instances cannot fill their pools."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

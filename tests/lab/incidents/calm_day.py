@@ -10,6 +10,7 @@ SAYS = (
     "A service is deployed instance by instance, then the day's peak comes and it is scaled out and in again; about "
     "70 % of the usable slots are in use at most and nobody is refused."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

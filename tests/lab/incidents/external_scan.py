@@ -11,6 +11,7 @@ SAYS = (
     "Addresses that never logged in guess passwords, speak HTTP and TLS to the port and are refused by rule; the "
     "services have all the slots they need."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 HBA = (
     "local all all trust",

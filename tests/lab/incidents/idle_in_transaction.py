@@ -11,6 +11,7 @@ SAYS = (
     "One service changes a row and then waits for a slow payment provider inside the open transaction; its sessions sit "
     "idle in transaction, others wait for their rows, the server fills up."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

@@ -11,6 +11,7 @@ SAYS = (
     "The month's end brings more reports; each takes as long as ever, all sessions of the role are busy, and its limit "
     "of 8 connections refuses the ninth while the server has room."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

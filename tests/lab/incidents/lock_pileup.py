@@ -11,6 +11,7 @@ SAYS = (
     "An analyst's long SELECT runs, a migration's ALTER TABLE waits for it, and every other statement on that table "
     "queues behind the ALTER; pools open to their maximum, the server fills up with sessions that wait for one lock."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60, "deadlock_timeout": "500ms"}
 WITH_BLOCKERS = True
 

@@ -11,6 +11,7 @@ SAYS = (
     "A new configuration gives every monitoring agent one session a check, kept open, and another tool connects anew for "
     "each of its checks; together they take most slots, and the shop's pools cannot grow."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

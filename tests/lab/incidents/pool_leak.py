@@ -14,6 +14,7 @@ SAYS = (
     "One service checks connections out and never returns a small share of them; a restart resets the ramp, it grows "
     "again with the same slope, the server fills up and the others are refused until the flag is turned off."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 LEAK_EVERY = 27

@@ -11,6 +11,7 @@ SAYS = (
     "The server is restarted in a maintenance window; every session ends at once, for two seconds nobody gets in, then "
     "the pools come back and there is room for all."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

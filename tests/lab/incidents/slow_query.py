@@ -13,6 +13,7 @@ SAYS = (
     "One service's query becomes slow by and by while as many requests arrive as before; more of them run at once, its "
     "pools open to their maximum, the server fills up with active sessions."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60, "log_min_duration_statement": "1s"}
 
 

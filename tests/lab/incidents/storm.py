@@ -16,6 +16,7 @@ SAYS = (
     "The server is restarted; 24 workers reconnect at once and again every third of a second without jitter, each "
     "dropped attempt still occupies a slot, refusals feed on themselves until the workers are brought back one by one."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

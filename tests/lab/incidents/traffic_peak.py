@@ -11,6 +11,7 @@ SAYS = (
     "Traffic grows more than fourfold for a while; pools open towards their maximum and shrink again, about four fifths "
     "of the usable slots are in use at most, nobody is refused and nobody waits long."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 

@@ -13,6 +13,7 @@ SAYS = (
     "A serverless function opens one session an invocation, without a pool; a burst of uploads multiplies the "
     "invocations, nothing bounds them, the server fills up."
 )
+FILM = "copy"
 SERVER = {"max_connections": 60}
 
 
