@@ -13,7 +13,7 @@ from typing import Final
 
 from connforensics.analyses import clock, plural
 from connforensics.case import Case, Window
-from connforensics.causes import CAUSES, Assessment, Scene, load
+from connforensics.causes import CAUSES, CLOSE_S, Assessment, Scene, load
 from connforensics.errors import NotUnderstoodError
 
 SCHEMA: Final = "connforensics/verdict/1"
@@ -36,8 +36,26 @@ CROWD: Final = 10
 """Without a limit, a log or a waiting caller, fewer sessions than this are not taken for an incident (judgement)."""
 
 CALM_DB: Final = 8.0
-"""What headroom throughout is worth by itself, without a log that would show refusals by a quota: `none` with weak
-support (judgement)."""
+"""What headroom throughout is worth by itself, without a witness of refusals: `none` with weak support (judgement)."""
+
+SILENT_WITNESS_DB: Final = 15.0
+"""What it is worth that nothing was refused by what would have shown each refusal, watching the whole window (judgement)."""
+
+WATCHED_WHOLE: Final = 0.9
+"""From this share of the window on a witness watched it all; a log's last line is rarely the window's end (judgement)."""
+
+UNEXPLAINED: Final = 10
+"""So many failed logins that no counter explains may be refusals (judgement)."""
+
+WATCHED_HALF: Final = 0.5
+"""A witness that watched a smaller share of the window says nothing about the rest of it (judgement)."""
+
+WITNESSED: Final = {
+    "log": "the server's log, which writes every refusal, writes none",
+    "counter": "the server counted no refused connection",
+    "high-water mark": "the server's own high-water mark of sessions (Max_used_connections) is not above its limit",
+}
+"""What the silence of each witness says."""
 
 NEARLY_FULL: Final = 0.9
 """Above this share of the usable slots there is no headroom to speak of (judgement)."""
@@ -199,6 +217,8 @@ def weigh(case: Case, window: Window | None = None) -> Verdict:
     verdict.refusals = {
         "total": sum(scene.refusals.values()),
         "by_kind": scene.refusals,
+        "counted_not_logged": scene.counted[0] if scene.counted else 0,
+        "by_poolers": scene.pooler_refusals,
         "pool_timeouts": scene.pool_timeouts,
         "turned_away": scene.turned_away,
         "citations": list(scene.refusal_citations),
@@ -213,25 +233,38 @@ def _has_signs(scene: Scene, ranking: list[Assessment]) -> bool:
     waited_s = max(scene.sustained_waits.values(), default=0.0)
     return bool(
         scene.refusals
+        or scene.pooler_refusals
         or scene.saturated
         or scene.pool_timeouts
         or waited_s >= LONG_WAIT_S
+        or (scene.used_quota is not None and scene.used_quota[3] >= 3)
         or scan.weight_db >= DECIDED_DB
     )
 
 
 def _calm(scene: Scene) -> tuple[float, list[str]]:
     """Return how strongly the evidence speaks for calm, in decibans, and why."""
-    weight, reasons = 0.0, []
-    if scene.has_log:
-        weight += 15
-        reasons.append("the server log writes no refusal")
+    weight, is_witnessed = 0.0, False
+    reasons: list[str] = []
+    if scene.unexplained >= UNEXPLAINED:
+        return 0.0, reasons
+    if scene.watched:
+        witness, (share, since, until, _) = max(scene.watched.items(), key=lambda item: item[1][0])
+        is_witnessed = share >= WATCHED_HALF
+        if is_witnessed:
+            weight += SILENT_WITNESS_DB if share >= WATCHED_WHOLE else SILENT_WITNESS_DB / 3
+            stretch = "" if share >= WATCHED_WHOLE else f" between {clock(since)} and {clock(until)}"
+            reasons.append(f"{WITNESSED[witness]}{stretch}")
     if scene.saturation is not None and scene.saturation < NEARLY_FULL:
-        weight += CALM_DB
-        reasons.append(f"at most {scene.saturation:.0%} of the usable slots were in use")
+        weight += CALM_DB if 0 < scene.look_every_s <= CLOSE_S else CALM_DB / 3
+        sparse = "" if scene.look_every_s <= CLOSE_S else f" whenever anybody looked (every {scene.look_every_s:.0f} s)"
+        reasons.append(f"at most {scene.saturation:.0%} of the usable slots were in use{sparse}")
     if scene.rows("SELECT 1 FROM pool_pressure WHERE waiting IS NOT NULL LIMIT 1"):
         weight += 5
         reasons.append("no caller of a pool gave up or waited for long")
+    if not is_witnessed:
+        # Limits of a role or a database, and bursts between two looks, stay unseen.
+        weight = min(weight, CALM_DB)
     return weight, reasons
 
 
@@ -265,15 +298,30 @@ def _milestones(scene: Scene, verdict: Verdict) -> None:
 def _paragraph(scene: Scene, verdict: Verdict, margin: float, calm: list[str]) -> str:
     sentences = []
     what = PROSE[verdict.cause]
+    refused = bool(scene.refusals or scene.pooler_refusals)
     if verdict.cause == "none":
         sentences.append(f"No connection incident: {'; '.join(calm)} ({verdict.confidence}).")
     elif verdict.cause == "undetermined":
         best = verdict.ranking[0]
+        nearest = f"The nearest cause is {best.cause} ({PROSE[best.cause]}), with {words(best.weight_db)}."
         sentences.append(
-            f"The evidence does not decide. The nearest cause is {best.cause} ({PROSE[best.cause]}), with {words(best.weight_db)}."
+            f"The evidence does not decide. {nearest if best.weight_db >= WORDS[-1][0] else 'No cause has support.'}"
         )
         if best.missing:
             sentences.append(f"It would have helped to have: {'; '.join(best.missing)}.")
+        if scene.unexplained >= UNEXPLAINED:
+            sentences.append(
+                f"The server counted {plural(scene.unexplained, 'failed login')} that neither wrong passwords nor probes explain."
+            )
+        if (
+            not refused
+            and scene.counted_before is None
+            and max((share for share, *_ in scene.watched.values()), default=0.0) < WATCHED_HALF
+        ):
+            sentences.append(
+                "That no refusal is seen says little: nothing in this evidence would have shown each one "
+                "(neither every log nor every counter does)."
+            )
     else:
         by = f" by {verdict.culprit[1]}" if verdict.culprit else ""
         sentences.append(
@@ -290,21 +338,50 @@ def _paragraph(scene: Scene, verdict: Verdict, margin: float, calm: list[str]) -
     if scene.peak is not None:
         in_use, at, _ = scene.peak
         of = (
-            f" of {scene.usable} that ordinary roles can get"
+            f" of {scene.usable} that {scene.users} can get"
             if scene.usable and not scene.limit_basis.startswith("inferred")
             else ""
         )
         sentences.append(
             f"At most {plural(in_use, 'session')}{of} {'was' if in_use == 1 else 'were'} open at once, at {clock(at)}."
         )
-    refused = sum(scene.refusals.values())
-    if refused:
+    if scene.high_water is not None:
+        most, began, until, where = scene.high_water
+        started = f" at {clock(began)}" if began else ""
         sentences.append(
-            f"The server refused {plural(refused, 'attempt')} for want of a slot, the first at {clock(scene.crisis[0] if scene.saturated else verdict.since)}."
+            f"Between its start{started} and {clock(until)} it once had {most:,} (Max_used_connections, {', '.join(where)}); when, is not told."
         )
+    sentences += _refused(scene)
     if scene.pool_timeouts:
         sentences.append(f"{plural(scene.pool_timeouts, 'caller')} gave up waiting for a pool.")
     return " ".join(sentences)
+
+
+def _refused(scene: Scene) -> list[str]:
+    """Say how many were refused, by whom, and who knows of it."""
+    sentences = []
+    refused = sum(scene.refusals.values())
+    if refused:
+        least = "" if not scene.counted else "about " if " less " in scene.counted[3] else "at least "
+        first = scene.crisis[0] if scene.saturated or not scene.counted else scene.counted[1]
+        sentence = (
+            f"The server refused {least}{plural(refused, 'attempt')} for want of a slot, the first at {clock(first)}"
+        )
+        if scene.counted:
+            number, since, until, counter, _ = scene.counted
+            sentence += (
+                f"; {number:,} of them are counted, not logged ({counter}, between {clock(since)} and {clock(until)})"
+            )
+        sentences.append(f"{sentence}.")
+    elif scene.counted_before is not None:
+        number, began, until, counter, where = scene.counted_before
+        started = f" at {clock(began)}" if began else ""
+        sentences.append(
+            f"Between its start{started} and {clock(until)} the server counted {plural(number, 'refusal')} ({counter}, {', '.join(where)}); when, is not told."
+        )
+    for pooler, number in scene.pooler_refusals.items():
+        sentences.append(f"{pooler} refused {plural(number, 'client')} for want of a slot of its own.")
+    return sentences
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,7 +1,8 @@
 """How fast were sessions opened, and were there more workers to open them?
 
 One row is one bucket of time. Openings come from the log (admitted sessions, refused attempts apart), or, where no log
-tells, from backend_start in the snapshots: then sessions that lived between two snapshots are missing.
+tells, from backend_start in the snapshots: then sessions that lived between two snapshots are missing. Without either,
+a counter of connections tells how many were opened between two looks at it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def run(case: Case, window: Window) -> pd.DataFrame:
           FROM session
           WHERE outcome = 'admitted'
             AND opened_basis = 'log'
+            AND authorized_at IS NOT NULL
         ),
         from_snapshots AS (
           SELECT DISTINCT backend_start_at AS opened_at, 'snapshots' AS basis, server, backend_id
@@ -34,10 +36,29 @@ def run(case: Case, window: Window) -> pd.DataFrame:
           WHERE backend_start_at IS NOT NULL
             AND NOT EXISTS (FROM from_log)
         ),
+        refused_meanwhile AS (
+          SELECT server, since_at, until_at, sum(refusals) AS refusals
+          FROM counted_refusal
+          WHERE refuser = 'server'
+          GROUP BY ALL
+        ),
+        from_counter AS (
+          SELECT since_at + (until_at - since_at) / 2 AS opened_at, 'counter' AS basis,
+                 greatest(sum(growth) - coalesce(any_value(refusals), 0), 0) AS opened
+          FROM counter_growth
+          LEFT JOIN refused_meanwhile USING (server, since_at, until_at)
+          WHERE counter IN ('mysql_global_status_connections', 'pg_stat_database_sessions')
+            AND NOT is_since_start
+            AND NOT EXISTS (FROM from_log)
+            AND NOT EXISTS (FROM from_snapshots)
+          GROUP BY server, since_at, until_at
+        ),
         opening AS (
-          SELECT opened_at, basis FROM from_log
+          SELECT opened_at, basis, 1 AS opened FROM from_log
           UNION ALL
-          SELECT opened_at, basis FROM from_snapshots
+          SELECT opened_at, basis, 1 FROM from_snapshots
+          UNION ALL
+          SELECT opened_at, basis, opened FROM from_counter
         ),
         bucket AS (
           SELECT unnest(
@@ -49,15 +70,19 @@ def run(case: Case, window: Window) -> pd.DataFrame:
           ) AS bucket_at
         ),
         opened AS (
-          SELECT time_bucket(to_seconds($bucket_s), opened_at) AS bucket_at, count(*) AS opened, any_value(basis) AS basis
+          SELECT time_bucket(to_seconds($bucket_s), opened_at) AS bucket_at, sum(opened)::BIGINT AS opened, any_value(basis) AS basis
           FROM opening
           WHERE opened_at >= $since
             AND opened_at < $until
           GROUP BY ALL
         ),
         refused AS (
-          SELECT time_bucket(to_seconds($bucket_s), refused_at) AS bucket_at, count(*) AS refused
-          FROM refusal
+          SELECT time_bucket(to_seconds($bucket_s), refused_at) AS bucket_at, sum(refusals)::BIGINT AS refused
+          FROM (
+            SELECT refused_at, 1 AS refusals FROM refusal
+            UNION ALL
+            SELECT fullest_at, unlogged FROM counted_refusal WHERE since_at >= $since AND until_at < $until
+          )
           WHERE refused_at >= $since
             AND refused_at < $until
           GROUP BY ALL
@@ -123,7 +148,7 @@ def run(case: Case, window: Window) -> pd.DataFrame:
 def headline(table: pd.DataFrame) -> str:
     """Say the peak rate against the baseline, and what the workers did."""
     if table.empty or table["opened"].isna().all():
-        return "How fast sessions were opened cannot be told: no log of connections and no backend_start in evidence."
+        return "How fast sessions were opened cannot be told: no log of connections, no backend_start and no counter of connections in evidence."
     peak = greatest(table, "opened_per_s")
     sentence = (
         f"{plural(table['opened'].sum(), 'session')} opened; at most {peak['opened_per_s']:.2f} a second at "

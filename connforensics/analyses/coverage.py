@@ -68,6 +68,10 @@ UNANSWERABLE: Final = (
     ),
     ("SELECT count(*) FROM refusal", "who was refused: no log or client tells of a refusal"),
     (
+        "SELECT (SELECT count(*) FROM refusal_watch) + (SELECT count(*) FROM refusal)",
+        "whether anybody was refused: no log that writes every refusal, and no counter of them",
+    ),
+    (
         "SELECT count(*) FROM snapshot",
         "what sessions were doing, idle or at work: no snapshot of pg_stat_activity or a process list",
     ),

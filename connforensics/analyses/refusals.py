@@ -1,11 +1,12 @@
 """Who was refused, how often, and why?
 
-One row is one kind of refusal, its reason and one client. A refusal written in several places is counted once.
+One row is one kind of refusal, its reason and one client. A refusal written in several places is counted once. What
+counters of the server know beyond its logs is a row of its own: counted, not logged, between two looks at the counter.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connforensics.analyses import clock, plural, span
 from connforensics.case import Case, Window
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 QUESTION = __doc__.splitlines()[0]
+
+COUNTED: Final = "counted, not logged"
+"""The reason of refusals that no log tells of."""
 
 
 def run(case: Case, window: Window) -> pd.DataFrame:
@@ -33,9 +37,26 @@ def run(case: Case, window: Window) -> pd.DataFrame:
         WHERE refused_at IS NULL
            OR (refused_at >= $since AND refused_at < $until)
         GROUP BY ALL
+        UNION ALL
+        SELECT
+          kind,
+          $counted AS reason,
+          coalesce(whose, 'not told (counted, not logged)') AS client,
+          sum(unlogged)::BIGINT,
+          min(since_at),
+          max(until_at),
+          counter || ' (' || refuser || ')',
+          arg_min(cited(path, line_no), until_at)
+        FROM counted_refusal
+        JOIN place USING (source_id)
+        WHERE unlogged > 0
+          AND since_at >= $since
+          AND until_at < $until
+        GROUP BY ALL
         ORDER BY refusals DESC, kind, client
         LIMIT 2000
         """,
+        counted=COUNTED,
     )
 
 
@@ -51,5 +72,11 @@ def headline(table: pd.DataFrame) -> str:
     sentence = f"{plural(total, 'refusal')} ({told})"
     if table["first_at"].notna().any():
         sentence += f" between {clock(table['first_at'].min())} and {clock(table['last_at'].max())}"
-    top = table.iloc[0]
+    counted = int(table.loc[table["reason"] == COUNTED, "refusals"].sum())
+    if counted:
+        sentence += f"; {counted:,} of them counted, not logged"
+    named = table[(table["reason"] != COUNTED) | ~table["client"].str.startswith("not told")]
+    if named.empty:
+        return f"{sentence}."
+    top = named.iloc[0]
     return f"{sentence}; most often {top['client']} ({int(top['refusals']):,})."

@@ -1,6 +1,7 @@
 """When were clients refused?
 
-One row is one bucket of time and one kind of refusal.
+One row is one bucket of time and one kind of refusal. Refusals that only a counter knows of stand at the fullest instant
+between the two looks at it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,25 @@ QUESTION = __doc__.splitlines()[0]
 
 def run(case: Case, window: Window) -> pd.DataFrame:
     """Return bucket_at, kind, refusals."""
-    return span(case, window, "SELECT count(DISTINCT kind) FROM refusal").query(
+    return span(
+        case,
+        window,
+        "SELECT count(DISTINCT kind) FROM (SELECT kind FROM refusal UNION SELECT kind FROM counted_refusal)",
+    ).query(
         case,
         """
-        SELECT time_bucket(to_seconds($bucket_s), refused_at) AS bucket_at, kind, count(*) AS refusals
-        FROM refusal
+        WITH known AS (
+          SELECT refused_at, kind, 1 AS refusals
+          FROM refusal
+          UNION ALL
+          SELECT fullest_at, kind, unlogged
+          FROM counted_refusal
+          WHERE unlogged > 0
+            AND since_at >= $since
+            AND until_at < $until
+        )
+        SELECT time_bucket(to_seconds($bucket_s), refused_at) AS bucket_at, kind, sum(refusals)::BIGINT AS refusals
+        FROM known
         WHERE refused_at >= $since
           AND refused_at < $until
         GROUP BY ALL

@@ -1,7 +1,7 @@
 """How full was it, against the limit that this version really applies?
 
-One row is one bucket of time and one server, at its fullest instant. `usable` is what ordinary roles get:
-max_connections less superuser_reserved_connections less reserved_connections (PostgreSQL 16 and newer).
+One row is one bucket of time and one server, at its fullest instant. `usable` is what ordinary users get: in PostgreSQL
+max_connections less superuser_reserved_connections less reserved_connections (16 and newer), in MySQL max_connections.
 """
 
 from __future__ import annotations
@@ -69,5 +69,5 @@ def headline(table: pd.DataFrame) -> str:
     sentence = f"At most {plural(peak['in_use'], 'session')} at {clock(peak['bucket_at'])} ({peak['basis']})"
     if peak["limit_basis"] == "unknown":
         return f"{sentence}; the limit is not in evidence, so headroom cannot be told."
-    sentence += f", of {peak['usable']:,.0f} that ordinary roles can get ({peak['saturation']:.0%}; limit: {peak['limit_basis']})"
+    sentence += f", of {peak['usable']:,.0f} that ordinary users can get ({peak['saturation']:.0%}; limit: {peak['limit_basis']})"
     return f"{sentence}."

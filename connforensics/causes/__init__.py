@@ -35,6 +35,12 @@ CAUSES: Final = (
 
 MAX_CITATIONS: Final = 5
 
+CLOSE_S: Final = 15.0
+"""Looks further apart than this miss a whole incident between two of them (judgement)."""
+
+FREE: Final = 0.8
+"""A server used to less than this share of its slots had room (judgement)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -161,7 +167,12 @@ class Scene:
             WITH suffering AS (
               SELECT server, count(*) AS refusals, 0.0 AS saturation, 0 AS in_use
               FROM refusal
-              WHERE refused_at >= $since AND refused_at < $until
+              WHERE refuser = 'server' AND refused_at >= $since AND refused_at < $until
+              GROUP BY ALL
+              UNION ALL
+              SELECT server, sum(unlogged), 0, 0
+              FROM counted_refusal
+              WHERE refuser = 'server' AND since_at >= $since AND until_at < $until
               GROUP BY ALL
               UNION ALL
               SELECT server, 0, coalesce(max(saturation), 0), max(in_use)
@@ -179,20 +190,6 @@ class Scene:
         return str(found[0][0]) if found else ""
 
     @cached_property
-    def has_snapshots(self) -> bool:
-        """Whether any snapshot lies in the window."""
-        return self.snapshots > 0
-
-    @cached_property
-    def snapshots(self) -> int:
-        """How many snapshots of the server lie in the window."""
-        return int(
-            self.rows(
-                "SELECT count(*) FROM snapshot WHERE server = $server AND sampled_at >= $since AND sampled_at < $until"
-            )[0][0]
-        )
-
-    @cached_property
     def has_log(self) -> bool:
         """Whether a log of the server speaks about the window."""
         return bool(
@@ -200,11 +197,86 @@ class Scene:
         )
 
     @cached_property
-    def counts_sessions(self) -> bool:
-        """Whether the number of open sessions is known at all."""
+    def look_every_s(self) -> float:
+        """The usual time between two instants at which the number of used slots is known, in seconds; 0 for one instant."""
+        found = self.rows(
+            """
+            SELECT median(step_s)
+            FROM (
+              SELECT epoch(known_at - lag(known_at) OVER (ORDER BY known_at)) AS step_s
+              FROM (SELECT DISTINCT known_at FROM occupancy WHERE server = $server AND known_at >= $since AND known_at < $until)
+            )
+            """
+        )
+        return float(found[0][0] or 0)
+
+    @cached_property
+    def engine(self) -> str:
+        """Which engine the server is; empty where nothing tells."""
+        found = self.rows(
+            """
+            SELECT engine
+            FROM (
+              SELECT engine, server FROM source
+              UNION ALL
+              SELECT engine, server FROM setting
+              UNION ALL
+              SELECT CASE WHEN starts_with(name, 'mysql_') THEN 'mysql' ELSE 'postgres' END, server
+              FROM metric_sample
+              WHERE starts_with(name, 'mysql_') OR starts_with(name, 'pg_')
+            )
+            WHERE is_server(engine) AND (coalesce(server, '') = $server OR server IS NULL)
+            GROUP BY engine
+            ORDER BY count(*) DESC, engine DESC
+            LIMIT 1
+            """
+        )
+        return str(found[0][0]) if found else ""
+
+    @property
+    def users(self) -> str:
+        """What the engine's manual calls those who get the usable slots."""
+        return "ordinary roles" if self.engine == "postgres" else "ordinary users"
+
+    @cached_property
+    def watched(self) -> dict[str, tuple[float, datetime, datetime, tuple[str, ...]]]:
+        """What would have shown every refusal, by witness: which share of the window it watched, from, to, citation."""
+        return {
+            witness: (float(share), since_at, until_at, self.cite((source_id, line_no)))
+            for witness, share, since_at, until_at, source_id, line_no in self.rows(
+                """
+                WITH watch AS (
+                  SELECT witness, greatest(since_at, $since) AS since_at, least(until_at, $until) AS until_at, source_id, line_no
+                  FROM refusal_watch
+                  WHERE server = $server AND since_at < $until AND until_at >= $since
+                ),
+                reach AS (
+                  SELECT *, max(until_at) OVER (
+                    PARTITION BY witness ORDER BY since_at, until_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                  ) AS seen_until_at
+                  FROM watch
+                )
+                SELECT witness,
+                       CASE WHEN epoch($until::TIMESTAMP - $since::TIMESTAMP) < 1 THEN 1.0 ELSE
+                       sum(greatest(epoch(until_at - greatest(since_at, coalesce(seen_until_at, since_at))), 0))
+                         / epoch($until::TIMESTAMP - $since::TIMESTAMP) END,
+                       min(since_at), max(until_at), arg_max(source_id, until_at), arg_max(line_no, until_at)
+                FROM reach
+                GROUP BY witness
+                """
+            )
+        }
+
+    @cached_property
+    def logs_attempts(self) -> bool:
+        """Whether a log of the server tells of attempts to connect that were let in, and not of refused ones alone."""
         return bool(
             self.rows(
-                "SELECT 1 FROM occupancy WHERE server = $server AND known_at >= $since AND known_at < $until LIMIT 1"
+                """
+                SELECT 1
+                FROM log_knows_ends
+                WHERE server = $server AND (has_openings OR has_receipts) AND first_at < $until AND last_at >= $since
+                """
             )
         )
 
@@ -262,6 +334,74 @@ class Scene:
             return None
         return self.peak[0] / self.usable
 
+    @property
+    def had_room(self) -> bool:
+        """Whether the server is known to have had free slots throughout, and refused nobody for want of one."""
+        return self.saturation is not None and self.saturation < FREE and not self.refusals and not self.saturated
+
+    @cached_property
+    def unexplained(self) -> int:
+        """Failed logins in the window that MariaDB counted and neither wrong passwords nor probes explain, nor a full server."""
+        found = self.rows(
+            """
+            WITH step AS (
+              SELECT max(growth) FILTER (WHERE counter = 'mysql_global_status_aborted_connects')
+                     - max(growth) FILTER (WHERE counter = 'mysql_global_status_access_denied_errors')
+                     - coalesce(max(growth) FILTER (WHERE counter = 'mysql_global_status_aborted_connects_preauth'), 0) AS failed
+              FROM counter_growth
+              WHERE server = $server AND NOT is_since_start AND until_at >= $since AND since_at < $until
+              GROUP BY since_at, until_at
+            )
+            SELECT coalesce(sum(failed) FILTER (WHERE failed > 0), 0)::BIGINT FROM step
+            """
+        )
+        return max(int(found[0][0]) - sum(self.refusals.values()), 0)
+
+    @cached_property
+    def used_quota(self) -> tuple[str, str, int, int, datetime, tuple[str, ...]] | None:
+        """The user, role or database most often seen to have used up a limit of its own: kind, name, limit, in how many
+        snapshots, since when, citation.
+        """
+        found = self.first(
+            """
+            SELECT kind, whose, max(quota), count(*), min(sampled_at), arg_min(source_id, sampled_at), arg_min(line_no, sampled_at)
+            FROM used_quota
+            WHERE server = $server AND sampled_at >= $since AND sampled_at < $until
+            GROUP BY kind, whose
+            ORDER BY count(*) DESC, kind, whose
+            LIMIT 1
+            """
+        )
+        return (*found[:5], self.cite(found[5:])) if found else None
+
+    @property
+    def is_at_pool_alone(self) -> bool:
+        """Whether callers waited or were refused at a pool or a pooler, and nothing says that the server was full."""
+        return bool(self.waits or self.pooler_refusals) and not self.refusals and not self.saturated
+
+    def is_pooler(self, service: str) -> bool:
+        """Whether a service of pool numbers is a pooler, and no application with a pool of its own."""
+        return bool(self.case.scalar("SELECT is_pooler($service)", {"service": service}))
+
+    @cached_property
+    def restarted_at(self) -> tuple[datetime, str, tuple[str, ...]] | None:
+        """When the server last started or crashed in the two minutes before the crisis, how it is told, and where."""
+        found = self.first(
+            """
+            SELECT event_at, kind, source_id, line_no
+            FROM event
+            WHERE is_server(engine)
+              AND kind IN ('server_ready', 'server_starting', 'server_crashed')
+              AND coalesce(reason, '') NOT IN ('log_opened', 'x_plugin', 'admin_interface', 'galera')
+              AND event_at >= $from_at AND event_at <= $to_at
+            ORDER BY event_at DESC
+            LIMIT 1
+            """,
+            from_at=self.crisis[0] - timedelta(seconds=120),
+            to_at=self.crisis[0] + timedelta(seconds=5),
+        )
+        return (found[0], str(found[1]), self.cite(found[2:])) if found else None
+
     @cached_property
     def saturated(self) -> list[tuple[datetime, datetime]]:
         """The stretches of saturation in the window."""
@@ -279,15 +419,112 @@ class Scene:
 
     @cached_property
     def refusals(self) -> dict[str, int]:
-        """Refusals for want of a slot in the window by kind."""
+        """Refusals for want of a slot by the server in the window by kind: those logged, and those counters know beyond."""
         return dict(
             self.rows(
                 """
-                SELECT kind, count(*)
-                FROM refusal
-                WHERE server = $server AND refused_at >= $since AND refused_at < $until
+                SELECT kind, sum(refusals)::BIGINT
+                FROM (
+                  SELECT kind, count(*) AS refusals
+                  FROM refusal
+                  WHERE refuser = 'server' AND server = $server AND refused_at >= $since AND refused_at < $until
+                  GROUP BY kind
+                  UNION ALL
+                  SELECT kind, unlogged
+                  FROM counted_refusal
+                  WHERE refuser = 'server' AND server = $server AND since_at >= $since AND until_at < $until AND unlogged > 0
+                )
                 GROUP BY kind
-                ORDER BY count(*) DESC, kind
+                ORDER BY sum(refusals) DESC, kind
+                """
+            )
+        )
+
+    @cached_property
+    def counted(self) -> tuple[int, datetime, datetime, str, tuple[str, ...]] | None:
+        """Refusals that counters know of and no log: how many, from, to, which counter, citations; None without any."""
+        found = self.rows(
+            """
+            SELECT sum(unlogged)::BIGINT, min(since_at), max(until_at), arg_max(counter, unlogged),
+                   arg_min(source_id, until_at), arg_min(line_no, until_at), arg_max(source_id, until_at), arg_max(line_no, until_at)
+            FROM counted_refusal
+            WHERE refuser = 'server' AND server = $server AND since_at >= $since AND until_at < $until AND unlogged > 0
+            """
+        )[0]
+        if not found[0]:
+            return None
+        return int(found[0]), found[1], found[2], str(found[3]), self.cite(found[4:6], found[6:8])
+
+    @cached_property
+    def high_water(self) -> tuple[int, datetime | None, datetime, tuple[str, ...]] | None:
+        """The most sessions since its start by the server's own mark (MySQL), where that is more than any look showed: how
+        many, since when, told when, citation. When it was is not told.
+        """
+        found = self.first(
+            """
+            SELECT value, since_at, until_at, source_id, line_no
+            FROM counter_growth
+            WHERE server = $server AND counter = 'mysql_global_status_max_used_connections' AND is_since_start
+              AND until_at < $until AND value > $peak
+              AND NOT EXISTS (
+                SELECT 1 FROM metric_sample WHERE name = 'mysql_global_status_max_used_connections_time' AND value > 0
+              )
+            ORDER BY until_at DESC
+            LIMIT 1
+            """,
+            peak=self.peak[0] if self.peak else 0,
+        )
+        return (int(found[0]), found[1], found[2], self.cite(found[3:])) if found else None
+
+    @cached_property
+    def counted_before(self) -> tuple[int, datetime | None, datetime, str, tuple[str, ...]] | None:
+        """Refusals that a counter shows at its first look, made at some time since the server's start: as `counted`."""
+        found = self.first(
+            """
+            SELECT refusals, since_at, until_at, counter, source_id, line_no
+            FROM counted_refusal
+            WHERE refuser = 'server' AND server = $server AND is_since_start AND until_at < $until
+              AND (since_at IS NULL OR since_at < $since)
+            ORDER BY until_at DESC
+            LIMIT 1
+            """
+        )
+        return (int(found[0]), found[1], found[2], str(found[3]), self.cite(found[4:6])) if found else None
+
+    @cached_property
+    def pooler_refusals(self) -> dict[str, int]:
+        """Clients that poolers refused for want of a slot of their own, by pooler: logged, else counted."""
+        return dict(
+            self.rows(
+                """
+                SELECT refuser, sum(refusals)::BIGINT
+                FROM (
+                  SELECT refuser, count(*) AS refusals
+                  FROM refusal
+                  WHERE refuser <> 'server' AND refused_at >= $since AND refused_at < $until
+                  GROUP BY refuser
+                  UNION ALL
+                  SELECT refuser, unlogged
+                  FROM counted_refusal
+                  WHERE refuser <> 'server' AND since_at >= $since AND until_at < $until AND unlogged > 0
+                )
+                GROUP BY refuser
+                ORDER BY sum(refusals) DESC, refuser
+                """
+            )
+        )
+
+    @cached_property
+    def pooler_refusal_citations(self) -> tuple[str, ...]:
+        """The first refusals by poolers."""
+        return self.cite(
+            *self.rows(
+                """
+                SELECT source_id, line_no
+                FROM refusal
+                WHERE refuser <> 'server' AND refused_at >= $since AND refused_at < $until
+                ORDER BY refused_at, line_no
+                LIMIT 3
                 """
             )
         )
@@ -310,18 +547,19 @@ class Scene:
 
     @cached_property
     def refusal_citations(self) -> tuple[str, ...]:
-        """The first refusals."""
-        return self.cite(
+        """The first refusals, or where counters alone tell of them, what they showed."""
+        logged = self.cite(
             *self.rows(
                 """
                 SELECT source_id, line_no
                 FROM refusal
-                WHERE server = $server AND refused_at >= $since AND refused_at < $until
+                WHERE refuser = 'server' AND server = $server AND refused_at >= $since AND refused_at < $until
                 ORDER BY refused_at, line_no
                 LIMIT 3
                 """
             )
         )
+        return (*logged, *(self.counted[4] if self.counted else ()))
 
     @cached_property
     def waits(self) -> list[tuple[str, float, float, datetime, tuple[str, ...]]]:
@@ -370,12 +608,20 @@ class Scene:
 
     @cached_property
     def crisis_age_s(self) -> float | None:
-        """Median age of the sessions in the first snapshots of the crisis, in seconds; None where not recorded."""
+        """Median age of the sessions in the first snapshots of the crisis, in seconds; None where not recorded.
+
+        Of a session that was there from the first snapshot on, and whose server does not tell when it began (MySQL), what
+        was seen of it is the least that its age can be: where half are such, the median is not known.
+        """
         found = self.rows(
-            "SELECT median(age_s) FROM client_backend WHERE server = $server AND list_contains($moments, sampled_at)",
+            """
+            SELECT median(CASE WHEN backend_start_at IS NULL THEN 'Infinity'::DOUBLE ELSE age_s END)
+            FROM client_backend
+            WHERE server = $server AND age_s IS NOT NULL AND list_contains($moments, sampled_at)
+            """,
             moments=self.crisis_snapshots[:3],
         )
-        return float(found[0][0]) if found[0][0] is not None else None
+        return float(found[0][0]) if found[0][0] is not None and math.isfinite(found[0][0]) else None
 
     @cached_property
     def lock_waits_before(self) -> int:
@@ -398,47 +644,115 @@ class Scene:
 
     @cached_property
     def filled_in_s(self) -> float | None:
-        """Seconds from when half of the usable slots were last free to the crisis; None when not seen."""
-        if not self.usable:
+        """Seconds from when half of the slots that are usually free were last free to the crisis; None when not seen."""
+        if not self.usable or not self.saturated:
             return None
         found = self.rows(
             """
+            WITH known AS (
+              SELECT known_at, in_use
+              FROM occupancy
+              WHERE server = $server AND known_at >= $since AND known_at < $crisis_since
+            ),
+            usual AS (
+              SELECT median(in_use) AS in_use FROM known WHERE known_at < $half
+            )
             SELECT max(known_at)
-            FROM occupancy
-            WHERE server = $server AND known_at >= $since AND known_at < $crisis_since AND in_use <= $usable / 2
+            FROM known, usual
+            WHERE known.in_use <= greatest($usable / 2, ($usable + usual.in_use) / 2) AND usual.in_use <= 0.8 * $usable
             """,
             usable=self.usable,
+            half=self.span.since + (self.crisis[0] - self.span.since) / 2,
         )
         return (self.crisis[0] - found[0][0]).total_seconds() if found[0][0] is not None else None
 
     @cached_property
     def pool_timeouts(self) -> int:
-        """Callers whose pool gave up: as the pools count them, else as their logs say."""
-        counted = sum(timeouts for _, _, timeouts, _, _ in self.waits)
-        logged = self.rows(
-            "SELECT count(*) FROM event WHERE kind = 'pool_timeout' AND event_at >= $since AND event_at < $until"
-        )
-        return int(max(counted, logged[0][0]))
+        """Callers who gave up waiting for a pool."""
+        return int(sum(timeouts for _, _, timeouts, _, _ in self.waits))
 
     @cached_property
     def crisis(self) -> tuple[datetime, datetime]:
-        """From the first sign of saturation to the last; else the moment of worst waiting; else the fullest moment."""
+        """From the first sign of saturation to the last refusal, or the last other sign where nobody was refused; without
+        saturation the time of other refusals, else the queue for a pool up to its worst, else the fullest moment.
+        """
+        first, last = self._refused_between
         if self.saturated:
-            return self.saturated[0][0], self.saturated[-1][1]
-        if self.refusals:
-            found = self.span.rows(
-                self.case,
-                "SELECT min(refused_at), max(refused_at) FROM refusal WHERE refused_at >= $since AND refused_at < $until",
-            )
-            return found[0][0], found[0][1]
+            begun, ended = self.saturated[0][0], self.saturated[-1][1]
+            return begun, max(begun, min(last or ended, ended))
+        if first is not None and last is not None:
+            return first, last
         if self.waits:
-            return self.waits[0][3], self.waits[0][3]
+            service, _, _, worst_at, _ = self.waits[0]
+            return min(self.queued_since(service) or worst_at, worst_at), worst_at
         moment = (self.peak[1] if self.peak else None) or self.span.since
         return moment, moment
 
+    def queued_since(self, service: str) -> datetime | None:
+        """Return when the queue for the service's pool had a quarter of its greatest length and did not dissolve before that,
+        else when the first caller gave up.
+        """
+        found = self.first(
+            """
+            WITH queue AS (
+              SELECT sampled_at, waiting
+              FROM pool_pressure
+              WHERE service = $service AND waiting IS NOT NULL AND sampled_at >= $since AND sampled_at < $until
+            ),
+            longest AS (
+              SELECT max(waiting) AS waiting, arg_min(sampled_at, -waiting) AS at_peak FROM queue
+            ),
+            dissolved AS (
+              SELECT max(sampled_at) AS last_at
+              FROM queue, longest
+              WHERE queue.waiting < longest.waiting / 4 AND sampled_at < at_peak
+            ),
+            given_up AS (
+              SELECT min(sampled_at) AS since_at
+              FROM pool_pressure
+              WHERE service = $service AND timeouts > 0 AND sampled_at >= $since AND sampled_at < $until
+            )
+            SELECT coalesce(
+              (
+                SELECT min(sampled_at)
+                FROM queue, longest, dissolved
+                WHERE longest.waiting > 0 AND (last_at IS NULL OR sampled_at > last_at)
+              ),
+              (SELECT since_at FROM given_up)
+            )
+            """,
+            service=service,
+        )
+        return found[0] if found else None
+
+    @property
+    def _refused_between(self) -> tuple[datetime | None, datetime | None]:
+        """When the server first and last refused somebody, logged or counted; else when poolers did."""
+        found = self.rows(
+            """
+            WITH refused AS (
+              SELECT refuser = 'server' AS is_server, refused_at AS first_at, refused_at AS last_at
+              FROM refusal
+              WHERE refused_at >= $since AND refused_at < $until
+              UNION ALL
+              SELECT refuser = 'server', fullest_at, until_at
+              FROM counted_refusal
+              WHERE unlogged > 0 AND since_at >= $since AND until_at < $until
+            )
+            SELECT min(first_at), max(last_at)
+            FROM refused
+            WHERE is_server = $is_server
+            """,
+            is_server=bool(self.refusals),
+        )
+        return found[0][0], found[0][1]
+
     @cached_property
     def crisis_snapshots(self) -> list[datetime]:
-        """The snapshots that show the crisis: those in its first five minutes, else the last three before its end."""
+        """The snapshots that show the crisis, else the last three before its end.
+
+        They are those of its first half (half a minute at least, five at most): in the second it goes away.
+        """
         reach = timedelta(seconds=max(self.interval_s, 1))
         since, until = self.crisis
         inside = self.rows(
@@ -450,7 +764,8 @@ class Scene:
             LIMIT 300
             """,
             from_at=since - reach,
-            to_at=min(until, since + timedelta(minutes=5)) + reach,
+            to_at=min(until, since + min(max((until - since) / 2, timedelta(seconds=30)), timedelta(minutes=5)))
+            + reach,
         )
         if not inside:
             inside = self.rows(

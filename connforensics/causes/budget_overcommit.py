@@ -16,6 +16,14 @@ FILLED = 0.8
 def weigh(scene: Scene) -> Assessment:
     """Hold the evidence against an overdrawn budget."""
     found = Assessment("budget_overcommit")
+    if scene.had_room and scene.peak is not None:
+        found.add(
+            f"the server used {scene.saturation:.0%} of its slots at most: nothing exceeded what it can give",
+            scene.saturation,
+            "share",
+            1 / 30,
+            scene.peak[2],
+        )
     _from_pools(scene, found)
     grown = scene.workers()
     if grown is None:
@@ -67,21 +75,26 @@ def weigh(scene: Scene) -> Assessment:
 
 
 def _from_pools(scene: Scene, found: Assessment) -> None:
+    # Behind a pooler it is the pooler's pools that open sessions at the server; its clients' own pools end at it. Where
+    # the pooler's are too large, it is the pooler that is set up wrongly.
+    is_pooler = bool(scene.rows("SELECT 1 FROM source WHERE is_pooler(engine) LIMIT 1"))
     allowed = scene.first(
         """
         WITH widest AS (
           SELECT service, max(max_size) AS max_size, arg_max(size, sampled_at) AS size,
                  arg_max(source_id, max_size) AS source_id, arg_max(line_no, max_size) AS line_no
           FROM pool_pressure
-          WHERE sampled_at >= $since AND sampled_at < $until AND max_size > 0
+          WHERE sampled_at >= $since AND sampled_at < $until AND max_size > 0 AND is_pooler(service) = $is_pooler
           GROUP BY ALL
         )
         SELECT sum(max_size), count(*), min(source_id), min(line_no), max(line_no)
         FROM widest
-        """
+        """,
+        is_pooler=is_pooler,
     )
     if allowed is None or allowed[0] is None:
-        found.lacks("the pools' maximum sizes: what clients were allowed to open together")
+        whose = "the pooler's pools'" if is_pooler else "the pools'"
+        found.lacks(f"{whose} maximum sizes: what clients were allowed to open together")
         return
     total = float(allowed[0])
     where = scene.cite((allowed[2], allowed[3]), (allowed[2], allowed[4]))
@@ -89,20 +102,21 @@ def _from_pools(scene: Scene, found: Assessment) -> None:
         found.lacks("the server's limit: what the pools' sum must be held against")
         return
     claim = (
-        f"the pools in evidence may open {total:.0f} sessions together, the server gives ordinary roles {scene.usable}"
+        f"the pools in evidence may open {total:.0f} sessions together, the server gives {scene.users} {scene.usable}"
     )
-    if total > scene.usable:
+    if total > scene.usable and not is_pooler:
         fill = scene.first(
             """
             SELECT sum(size) / sum(max_size)
             FROM (
               SELECT service, max(size) AS size, max(max_size) AS max_size
               FROM pool_pressure
-              WHERE sampled_at >= $near AND sampled_at <= $crisis_until AND max_size > 0
+              WHERE sampled_at >= $near AND sampled_at <= $crisis_until AND max_size > 0 AND is_pooler(service) = $is_pooler
               GROUP BY ALL
             )
             """,
             near=scene.crisis[0],
+            is_pooler=is_pooler,
         )
         filled = float(fill[0]) if fill and fill[0] is not None else None
         found.add(

@@ -32,7 +32,8 @@ def weigh(scene: Scene) -> Assessment:
         suspects,
         key=lambda row: (
             row["is_leaking"],
-            row["abandoned"],
+            (row["lent_but_idle"] or 0) >= max(leak_signature.LEAKED_SESSIONS, 0.5 * (row["sessions_last"] or 0)),
+            row["abandoned"] if row["abandoned"] >= leak_signature.LEAKED_SESSIONS else 0,
             (row["sessions_last"] or 0) - (row["sessions_first"] or 0),
         ),
     )
@@ -69,12 +70,12 @@ def weigh(scene: Scene) -> Assessment:
             3,
             where,
         )
+    held = _from_pools(scene, found, client, ramps)
     if suspect["basis"] == "snapshots":
-        _from_snapshots(scene, found, suspect, client)
+        _from_snapshots(scene, found, suspect, client, held=held)
     else:
         found.lacks("snapshots of the sessions: whether they lay idle cannot be told from a log")
         _from_log(scene, found, client, ramps, where)
-    _from_pools(scene, found, client, ramps)
     _from_workers(found, suspect, client)
     _from_restarts(scene, found, suspect, client, ramps, where)
     if share_of_growth < 0.2 and scene.saturated:
@@ -117,7 +118,8 @@ def _from_reports(scene: Scene, found: Assessment) -> None:
     )
 
 
-def _from_snapshots(scene: Scene, found: Assessment, suspect: dict[str, Any], client: str) -> None:
+def _from_snapshots(scene: Scene, found: Assessment, suspect: dict[str, Any], client: str, *, held: bool) -> None:
+    """Weigh how the client's sessions rest; `held`: its pool says already that they are lent out and not used."""
     places = scene.rows(
         """
         SELECT source_id, line_no, abandoned_at
@@ -133,7 +135,8 @@ def _from_snapshots(scene: Scene, found: Assessment, suspect: dict[str, Any], cl
     opened = float(suspect["opened_meanwhile"] or 0)
     idle_share = float(suspect["idle_share"] or 0)
     if suspect["is_leaking"]:
-        found.onset_at = places[0][2] if places else None
+        if places:
+            found.onset_at, found.is_onset_estimated = places[0][2], False
         found.add(
             f"{abandoned:.0f} sessions of {client} were left idle outside a transaction and never used again; "
             f"the oldest had rested for {suspect['oldest_idle_s']:.0f} s at the peak",
@@ -149,6 +152,8 @@ def _from_snapshots(scene: Scene, found: Assessment, suspect: dict[str, Any], cl
             30,
             where,
         )
+        return
+    if held:
         return
     if abandoned < leak_signature.LEAKED_SESSIONS:
         found.add(f"only {abandoned:.0f} sessions of {client} were left unused", abandoned, "sessions", 1 / 30, where)
@@ -227,33 +232,50 @@ def _left_its_level(scene: Scene, client: str, ramps: list[tuple[Any, ...]]) -> 
     return found[0] if found else None
 
 
-def _from_pools(scene: Scene, found: Assessment, client: str, ramps: list[tuple[Any, ...]]) -> None:
+def _from_pools(scene: Scene, found: Assessment, client: str, ramps: list[tuple[Any, ...]]) -> bool:
+    """Hold what the client's pool has lent out against what the server sees working; returns whether it is held idle."""
     peak_at = max(ramps, key=lambda ramp: ramp[4] - ramp[3])[2]
-    service, idle, checked_out, working, source_id, line_no = scene.rows(
+    service, idle, checked_out, sessions, working, source_id, line_no = scene.rows(
         """
-        SELECT any_value(lent_but_idle.service), median(lent_but_idle), median(checked_out), median(working),
+        SELECT any_value(lent_but_idle.service), median(lent_but_idle), median(checked_out), median(sessions), median(working),
                min(source_id), min(line_no)
         FROM lent_but_idle
         JOIN service_client USING (service)
         WHERE client = $client
           AND checked_out IS NOT NULL
-          AND sampled_at BETWEEN $peak_at::TIMESTAMP - INTERVAL 15 SECOND AND $peak_at::TIMESTAMP + INTERVAL 15 SECOND
+          AND sampled_at BETWEEN $peak_at::TIMESTAMP - INTERVAL 30 SECOND AND $peak_at::TIMESTAMP
         """,
         client=client,
         peak_at=peak_at,
     )[0]
     if service is None:
         found.lacks(f"numbers of the pool of {client}: whether it counts the idle sessions as lent out")
-    elif idle >= leak_signature.LEAKED_SESSIONS and idle >= 0.5 * checked_out:
+        return False
+    # Behind a pooler a pool counts as lent out what still waits there, and has fewer sessions at the server.
+    held = min(checked_out, sessions)
+    if idle >= leak_signature.LEAKED_SESSIONS and idle >= 0.5 * held:
         found.add(
-            f"around the peak the pool of {service} counts {checked_out:.0f} sessions as lent out, of which the server "
-            f"sees {working:.0f} working: {idle:.0f} are held and not used",
+            f"around the peak the pool of {service} counts {checked_out:.0f} sessions as lent out; of the {sessions:.0f} at the "
+            f"server {working:.0f} work: {idle:.0f} are held and not used",
             float(idle),
             "sessions",
             30,
             scene.cite((source_id, line_no)),
         )
-    elif working >= 0.5 * checked_out >= 1:
+        rest = scene.first(
+            """
+            SELECT min(state_change_at)
+            FROM idle_spell
+            WHERE server = $server AND client = $client AND NOT is_in_transaction
+              AND last_seen_at >= $peak_at::TIMESTAMP - INTERVAL 5 SECOND AND seconds >= 10 AND state_change_at >= $since
+            """,
+            client=client,
+            peak_at=peak_at,
+        )
+        found.onset_at = rest[0] if rest else None
+        found.is_onset_estimated = True
+        return True
+    if working >= 0.5 * checked_out >= 1:
         found.add(
             f"what the pool of {service} has lent out around the peak ({checked_out:.0f}) is at work on the server ({working:.0f})",
             float(idle),
@@ -261,6 +283,7 @@ def _from_pools(scene: Scene, found: Assessment, client: str, ramps: list[tuple[
             1 / 5,
             scene.cite((source_id, line_no)),
         )
+    return False
 
 
 def _from_workers(found: Assessment, suspect: dict[str, Any], client: str) -> None:

@@ -11,6 +11,9 @@ from connforensics.causes import Assessment, Scene
 HELD_SHARE = 0.15
 """From this share of the slots on, holders matter for saturation (judgement)."""
 
+QUEUED_SHARE = 0.2
+"""From this share of sessions that wait for locks on, who is at the head of their queue is why (judgement)."""
+
 OLD_S = 10.0
 """A transaction that rests longer than this is not a pause between two statements of a program (judgement)."""
 
@@ -34,6 +37,8 @@ def weigh(scene: Scene) -> Assessment:
         """,
         moments=scene.crisis_snapshots,
     )
+    if _heads_the_queue(scene, found, use.share("lock_waiters")):
+        return found
     if share < 0.05 or oldest is None:
         found.add(
             f"only {share:.0%} of the sessions were idle in transaction in the crisis",
@@ -127,6 +132,52 @@ def weigh(scene: Scene) -> Assessment:
             scene.cite(queued[1:]),
         )
     return found
+
+
+def _heads_the_queue(scene: Scene, found: Assessment, waiting: float) -> bool:
+    """Weigh a few sessions, or one, that rest in a transaction while everybody waits for their locks; returns whether so."""
+    if waiting < QUEUED_SHARE:
+        return False
+    resting, heads, head, client, onset_at, source_id, line_no, longest_s = scene.rows(
+        """
+        WITH head AS (
+          SELECT blocker, blocker_client, seen_at, blocker_state LIKE 'idle in transaction%' AS is_resting,
+                 blocker_source_id, blocker_line_no
+          FROM lock_queue
+          WHERE server = $server AND is_root AND seen_at >= $since AND seen_at <= $crisis_until
+        ),
+        usual AS (
+          SELECT mode(blocker) AS blocker FROM head WHERE is_resting
+        ),
+        rest AS (
+          SELECT min(state_change_at) AS onset_at, max(seconds) AS seconds
+          FROM idle_spell, usual
+          WHERE server = $server AND backend_id = usual.blocker AND is_in_transaction
+            AND last_seen_at >= (SELECT min(seen_at) FROM head)
+        )
+        SELECT count(*) FILTER (WHERE is_resting), count(*), any_value(usual.blocker),
+               mode(blocker_client) FILTER (WHERE is_resting), any_value(rest.onset_at),
+               min(blocker_source_id) FILTER (WHERE is_resting), min(blocker_line_no) FILTER (WHERE is_resting),
+               any_value(rest.seconds)
+        FROM head, usual, rest
+        """
+    )[0]
+    if not heads or resting < 0.5 * heads:
+        return False
+    where = scene.cite((source_id, line_no))
+    found.add(
+        f"{waiting:.0%} of the sessions waited for locks, and in {resting} of {heads} waits the head of the queue was idle "
+        f"in transaction; most often backend {head} of {client}",
+        resting / heads,
+        "share",
+        300,
+        where,
+    )
+    if longest_s is not None and longest_s >= OLD_S:
+        found.add(f"it did nothing for {longest_s:.0f} s with its transaction open", float(longest_s), "s", 10, where)
+    found.culprit = ("application", str(client))
+    found.onset_at = onset_at
+    return True
 
 
 def _from_log(scene: Scene, found: Assessment) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from connforensics.causes import Assessment, Scene
 from connforensics.causes.connection_storm import SUDDEN_S
-from connforensics.causes.slow_query_storm import SLOWER, running_s
+from connforensics.causes.slow_query_storm import SLOWER, pace
+
+JUST_COME_S = 5.0
+"""Sessions that filled it within this time were not there for the work that others waited for (judgement)."""
 
 YOUNG_S = 60.0
 """Sessions of pools in steady use are older than this (judgement)."""
@@ -22,9 +25,18 @@ def weigh(scene: Scene) -> Assessment:
     if quota and quota >= 0.8 * total:
         what = scene.first(
             """
-            SELECT coalesce(reason, 'quota'), detail, count(*), min(refused_at)
-            FROM refusal
-            WHERE server = $server AND kind = 'refused_quota' AND refused_at >= $since AND refused_at < $until
+            SELECT reason, detail, count(*), min(refused_at)
+            FROM (
+              SELECT coalesce(reason, 'quota') AS reason, coalesce(CASE WHEN is_mysql(engine) OR seen_in <> 'server log' THEN coalesce(user_name, database_name) END, detail) AS detail, refused_at
+              FROM refusal
+              WHERE refuser = 'server' AND server = $server AND kind = 'refused_quota'
+                AND refused_at >= $since AND refused_at < $until
+              UNION ALL
+              SELECT 'user', whose, fullest_at
+              FROM counted_refusal
+              WHERE refuser = 'server' AND server = $server AND kind = 'refused_quota' AND unlogged > 0
+                AND since_at >= $since AND until_at < $until
+            )
             GROUP BY ALL
             ORDER BY count(*) DESC
             LIMIT 1
@@ -42,9 +54,22 @@ def weigh(scene: Scene) -> Assessment:
             found.culprit = (str(what[0]), str(what[1] or "unknown"))
             found.onset_at = what[3]
         return found
+    if scene.used_quota is not None and scene.used_quota[3] >= 3 and not scene.refusals and not scene.saturated:
+        kind, whose, limit, snapshots, since, where = scene.used_quota
+        found.add(
+            f"{kind} {whose} is seen in {snapshots} snapshots to have used up its own limit of {limit}, while the server had room",
+            float(snapshots),
+            "snapshots",
+            20,
+            where,
+        )
+        found.culprit, found.onset_at = (kind, whose), since
+        found.lacks("refusals by that limit: the server's log, or counters")
+        return found
     if not scene.saturated and not scene.refusals:
         found.lacks("a sign that the server was full: its limit, or refusals in its log")
         return found
+    _lowered(scene, found)
     use = scene.crisis_use
     if use is None:
         found.lacks("snapshots of the sessions: whether they worked when it was full")
@@ -59,10 +84,13 @@ def weigh(scene: Scene) -> Assessment:
             use.citations,
         )
         return found
-    found.add(f"{share:.0%} of the sessions were at work when it was full", share, "share", 10, use.citations)
+    found.add(f"{share:.0%} of the sessions were at work when it was full", share, "share", 5, use.citations)
+    found.culprit = ("setting", "max_connections")
+    found.onset_at = scene.crisis[0]
+    found.is_onset_estimated = True
     if scene.filled_in_s is not None and scene.filled_in_s <= SUDDEN_S:
         found.add(
-            f"it went from half empty to full in {scene.filled_in_s:.0f} s: an honest need grows over minutes",
+            f"the last half of its free slots went within {scene.filled_in_s:.0f} s: an honest need grows over minutes",
             scene.filled_in_s,
             "s",
             1 / 30,
@@ -73,14 +101,54 @@ def weigh(scene: Scene) -> Assessment:
             f"half of the sessions were younger than {age_s:.0f} s when it was full: they had just come, or come and go",
             age_s,
             "s",
-            1 / 10,
+            1 / 30 if age_s < JUST_COME_S else 1 / 3,
             use.citations,
         )
-    then, before = running_s(scene, scene.crisis_snapshots), running_s(scene, scene.calm_snapshots)
-    if then is not None and before is not None:
-        ratio = then[0] / max(before[0], 0.001)
-        claim = f"statements ran for {then[0]:.2g} s (median), against {before[0]:.2g} s before"
-        found.add(claim, ratio, "ratio", 1 / 30 if ratio >= SLOWER else 10, (*then[3], *before[3]))
+    grown = scene.workers()
+    if grown is not None and grown[1] >= 1.5 * max(grown[0], 1.0):
+        found.add(
+            f"workers grew from {grown[0]:.0f} to {grown[1]:.0f} before it was full: more than the usual need",
+            grown[1] / max(grown[0], 1.0),
+            "ratio",
+            1 / 5,
+            grown[2],
+        )
+    held = pace(scene)
+    ratio = held[3] if held is not None else None
+    if held is None or ratio is None:
+        found.lacks("snapshots of the calm before, with durations: whether they were ordinary")
     else:
-        found.lacks("snapshots of the calm before: whether durations were ordinary")
+        then, before, claim, _ = held
+        found.add(claim, ratio, "ratio", 1 / 30 if ratio >= SLOWER else 10, (*then.citations, *before.citations))
     return found
+
+
+def _lowered(scene: Scene, found: Assessment) -> None:
+    """Weigh a limit that the server lowered by itself at its start, for want of file descriptors (MySQL)."""
+    lowered = scene.first(
+        """
+        SELECT try_cast(regexp_extract(detail, 'max_connections: (\\d+)', 1) AS BIGINT),
+               try_cast(regexp_extract(detail, '(?:requested|was) (\\d+)', 1) AS BIGINT), source_id, line_no
+        FROM event
+        WHERE kind = 'setting_changed' AND reason = 'max_connections' AND is_mysql(engine)
+          AND (event_at IS NULL OR event_at <= $crisis_until)
+        ORDER BY event_at DESC
+        LIMIT 1
+        """
+    )
+    if lowered is None or not lowered[0] or not lowered[1] or lowered[0] >= lowered[1]:
+        return
+    given, asked, source_id, line_no = lowered
+    peak = scene.peak[0] if scene.peak else given
+    if given != scene.usable or peak < given:
+        return
+    found.add(
+        f"the server lowered max_connections from the {asked} that were asked for to {given} at its start (open files limit)",
+        asked / given,
+        "ratio",
+        100,
+        scene.cite((source_id, line_no)),
+    )
+    found.culprit = ("setting", "max_connections")
+    found.onset_at = scene.crisis[0]
+    found.is_onset_estimated = True

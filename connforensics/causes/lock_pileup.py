@@ -30,15 +30,21 @@ def weigh(scene: Scene) -> Assessment:
     if waits >= 5:
         many = scene.lock_waits_before >= 0.3 * scene.slots
         claim = f"the log tells of {waits} waits for locks"
-        found.add(claim, float(waits), "waits", 20 if many else 5, scene.cite((source_id, line_no)))
+        # Without snapshots nobody knows whether the head of the queue worked or rested in a transaction.
+        ratio = 5 if scene.crisis_use is None or not many else 20
+        found.add(claim, float(waits), "waits", ratio, scene.cite((source_id, line_no)))
         found.onset_at = first_at
+        if scene.crisis_use is None:
+            _exclusive(scene, found)
     use = scene.crisis_use
     if use is None:
         found.lacks("snapshots of the sessions: who waited for whom")
         if not waits and not scene.rows("SELECT 1 FROM setting WHERE name = 'log_lock_waits' AND value = 'on'"):
             found.lacks("lock waits in the server log (log_lock_waits)")
     elif use.share("lock_waiters") < 0.05:
-        if scene.rows("SELECT 1 FROM client_backend WHERE wait_event_type IS NOT NULL LIMIT 1"):
+        if scene.rows(
+            "SELECT 1 FROM client_backend WHERE wait_event_type IS NOT NULL OR (is_mysql(engine) AND wait_event IS NOT NULL) LIMIT 1"
+        ):
             share = use.share("lock_waiters")
             found.add(
                 f"only {share:.0%} of the sessions waited for a lock in the crisis",
@@ -59,6 +65,22 @@ def weigh(scene: Scene) -> Assessment:
     return found
 
 
+def _exclusive(scene: Scene, found: Assessment) -> None:
+    """Weigh a wait for a lock that conflicts with reading, in the log: a statement of DDL made the queue."""
+    told = scene.rows(
+        """
+        SELECT count(*), min(source_id), arg_min(line_no, event_at)
+        FROM event
+        WHERE kind = 'lock_wait' AND contains(text, 'AccessExclusiveLock') AND event_at >= $since AND event_at <= $crisis_until
+        """
+    )[0]
+    if told[0]:
+        claim = (
+            f"{told[0]} of these waits were for a lock that shuts out reading, as DDL takes it (AccessExclusiveLock)"
+        )
+        found.add(claim, float(told[0]), "waits", 10, scene.cite(told[1:]))
+
+
 def _head(scene: Scene, found: Assessment) -> None:
     """Weigh who stood at the head of the queue, and whether it worked or rested."""
     resting, heads, head, client, source_id, line_no = scene.rows(
@@ -70,7 +92,8 @@ def _head(scene: Scene, found: Assessment) -> None:
         """
     )[0]
     if not heads:
-        found.lacks("who held the locks: pg_blocking_pids() in the snapshots, or log_lock_waits with snapshots")
+        found.lacks("who held the locks: blocking ids in the snapshots, or lock waits in the log with snapshots")
+        _barrier(scene, found)
         return
     where = scene.cite((source_id, line_no))
     if resting >= 0.5 * heads:
@@ -78,13 +101,29 @@ def _head(scene: Scene, found: Assessment) -> None:
             f"in {resting} of {heads} waits the head of the queue was idle in transaction",
             resting / heads,
             "share",
-            1 / 100,
+            1 / 300,
             where,
         )
         return
     claim = f"in {heads - resting} of {heads} waits the head of the queue was at work; most often backend {head} of {client}"
     found.add(claim, 1 - resting / heads, "share", 10, where)
     found.culprit = ("application", str(client))
+    if found.onset_at is None:
+        begun = scene.first(
+            """
+            SELECT min(query_start_at)
+            FROM client_backend
+            WHERE server = $server AND backend_id = $head AND state = 'active' AND sampled_at >= $since AND sampled_at <= $crisis_until
+              AND sampled_at >= (SELECT min(seen_at) FROM lock_queue WHERE server = $server AND blocker = $head)
+            """,
+            head=head,
+        )
+        found.onset_at = begun[0] if begun else None
+    _barrier(scene, found)
+
+
+def _barrier(scene: Scene, found: Assessment) -> None:
+    """Weigh a statement that waits for an exclusive lock and makes everybody behind it wait as well."""
     barrier = scene.first(
         """
         WITH stuck AS (

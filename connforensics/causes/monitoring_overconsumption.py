@@ -53,6 +53,8 @@ def weigh(scene: Scene) -> Assessment:
         found.add(f"only {claim}", share, "share", 1 / 100, where or holders[0][2])
     else:
         found.add(claim, share, "share", 1 / 5, where)
+    if scene.is_at_pool_alone and found.weight_db > 0:
+        found.add("callers waited in front of the server, and nothing says that it was full", None, "", 1 / 30)
     connects = scene.first(
         """
         SELECT count(*) FILTER (WHERE regexp_matches(client, $names)) / count(*), count(*),

@@ -16,21 +16,52 @@ FOLLOWS = 0.7
 
 
 def session_life_s(scene: Scene) -> float | None:
-    """Return the median life of the sessions that ended in the window, in seconds; None when the log tells of fewer than 20."""
+    """Return the median life of sessions that were opened before the crisis and ended, in seconds.
+
+    By the log, else by snapshots that are close enough to see a short one (where short ones are missed, and what is seen
+    of the others is shortened by an interval at most). None when fewer than 20 ended.
+    """
     life, count = scene.rows(
         """
         SELECT median(coalesce(duration_ms / 1000, epoch(ended_at - opened_at))), count(*)
         FROM session
         WHERE server = $server AND outcome = 'admitted' AND ended_basis = 'closed'
-          AND ended_at >= $since AND ended_at <= $crisis_until
+          AND ended_at >= $since AND ended_at <= $crisis_until AND opened_at <= $crisis_since::TIMESTAMP - INTERVAL 5 SECOND
         """
     )[0]
-    return float(life) if count >= 20 and life is not None else None
+    if count >= 20 and life is not None:
+        return float(life)
+    if not 0 < scene.interval_s <= SHORT_S / 4:
+        return None
+    life, count = scene.rows(
+        """
+        WITH life AS (
+          SELECT backend_id, backend_start_at, max(sampled_at) AS last_seen_at
+          FROM client_backend
+          WHERE server = $server AND backend_start_at IS NOT NULL AND sampled_at >= $since
+          GROUP BY ALL
+        )
+        SELECT median(epoch(last_seen_at - backend_start_at)), count(*)
+        FROM life
+        WHERE last_seen_at < (SELECT max(sampled_at) FROM snapshot WHERE server = $server)
+          AND last_seen_at <= $crisis_until AND backend_start_at <= $crisis_since::TIMESTAMP - INTERVAL 5 SECOND
+          AND backend_start_at >= $since
+        """
+    )[0]
+    return float(life) + scene.interval_s if count >= 20 and life is not None else None
 
 
 def weigh(scene: Scene) -> Assessment:
     """Hold the evidence against workers without a bound."""
     found = Assessment("unbounded_workers")
+    if scene.had_room and scene.peak is not None:
+        found.add(
+            f"the server used {scene.saturation:.0%} of its slots at most: workers did not fill it",
+            scene.saturation,
+            "share",
+            1 / 30,
+            scene.peak[2],
+        )
     grown = scene.workers()
     if grown is None:
         found.lacks("worker counts (functions, children, pods): whether sessions follow them")
@@ -55,7 +86,7 @@ def weigh(scene: Scene) -> Assessment:
             )
     life = session_life_s(scene)
     if life is None:
-        found.lacks("a log of at least 20 ended sessions: how long each lived")
+        found.lacks("at least 20 sessions seen to end, in a log or in close snapshots: how long each lived")
     elif life < SHORT_S:
         found.add(
             f"half of the sessions lived for less than {life:.1f} s: there is no pool", life, "s", 10 if grown else 2

@@ -11,10 +11,15 @@ CREATE TEMP MACRO client_of(application_name, user_name, client_host) AS
       ) THEN NULL
       ELSE application_name
     END,
-    nullif(nullif(user_name, ''), '[unknown]'),
+    nullif(nullif(nullif(user_name, ''), '[unknown]'), 'unauthenticated user'),
     client_host,
     'unknown'
   );
+
+-- Whether an engine is a database server, and no pooler or client.
+CREATE TEMP MACRO is_server(engine) AS coalesce(engine, '') IN ('postgres', 'mysql', 'mariadb');
+
+CREATE TEMP MACRO is_mysql(engine) AS coalesce(engine, '') IN ('mysql', 'mariadb');
 
 -- Whether a row of a snapshot holds one of the slots that max_connections counts: a client's backend, no background
 -- process, no parallel worker, and in PostgreSQL (since version 12) no WAL sender; a MySQL replica's dump thread does hold
@@ -30,10 +35,11 @@ CREATE TEMP MACRO is_client_backend(engine, backend_type, user_name, query) AS
 -- Whether a row is of a list of all sessions of a server; poolers list sessions of theirs, and MySQL's lists of
 -- transactions and lock waits show some sessions only.
 CREATE TEMP MACRO is_of_whole_snapshot(engine, backend_type) AS
-  (engine IS NULL OR engine IN ('postgres', 'mysql', 'mariadb')) AND coalesce(backend_type, '') <> 'innodb transaction';
+  (engine IS NULL OR is_server(engine)) AND coalesce(backend_type, '') <> 'innodb transaction';
 
 CREATE TEMP MACRO is_slot_refusal(kind) AS kind IN ('refused_full', 'refused_reserved', 'refused_quota');
 
-CREATE TEMP MACRO is_server(engine) AS coalesce(engine, '') IN ('postgres', 'mysql', 'mariadb');
-
 CREATE TEMP MACRO cited(path, line_no) AS path || ':' || line_no;
+
+CREATE TEMP MACRO is_pooler(engine) AS
+  coalesce(engine, '') IN ('pgbouncer', 'proxysql', 'pgcat', 'pgdog', 'odyssey', 'supavisor', 'pgpool', 'rds_proxy');

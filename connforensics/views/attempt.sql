@@ -12,7 +12,7 @@ UNION ALL
 -- MySQL and MariaDB write refusals without a connection id.
 SELECT coalesce(server, ''), client_of(application_name, user_name, client_host), event_at, 'refused', source_id, line_no
 FROM event
-WHERE engine IN ('mysql', 'mariadb')
+WHERE is_mysql(engine)
   AND is_slot_refusal(kind)
   AND backend_id IS NULL
   AND event_at IS NOT NULL

@@ -1,19 +1,38 @@
 -- One row is one server: how many clients it can hold, and how that is known.
--- usable_backends is what ordinary roles get: max_connections less superuser_reserved_connections (3 unless set) less
--- reserved_connections (PostgreSQL 16 and newer, 0 unless set). Where no setting is in evidence but the server refused
--- for want of a slot, the sessions open at the first such refusal are the inferred limit; otherwise it is unknown.
-WITH named AS (
-  SELECT
-    coalesce(server, '') AS server,
-    name,
-    max(engine) AS engine,
-    arg_max(try_cast(value AS BIGINT), coalesce(valid_at, TIMESTAMP '1970-01-01')) AS value,
-    arg_max(source_id, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS source_id,
-    arg_max(line_no, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS line_no
+-- usable_backends is what ordinary roles get. PostgreSQL: max_connections less superuser_reserved_connections (3 unless
+-- set) less reserved_connections (version 16 and newer, 0 unless set). MySQL and MariaDB: max_connections; the one slot
+-- that administrators have comes on top. Where no setting is in evidence, MySQL's own line about a limit that it lowered
+-- at its start tells it; else, where the server refused for want of a slot, the sessions open at the first such refusal
+-- are the inferred limit; otherwise it is unknown.
+WITH shown AS (
+  SELECT coalesce(server, '') AS server, engine, name, try_cast(value AS BIGINT) AS value, source_id, line_no, valid_at
   FROM setting
   WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
-    AND try_cast(value AS BIGINT) IS NOT NULL
     AND coalesce(engine, 'postgres') NOT IN ('pgbouncer', 'proxysql')
+  UNION ALL
+  SELECT
+    coalesce(server, ''),
+    engine,
+    'max_connections',
+    try_cast(coalesce(nullif(regexp_extract(detail, 'adjusted to (\d+)', 1), ''), regexp_extract(detail, 'max_connections: (\d+)', 1)) AS BIGINT),
+    source_id,
+    line_no,
+    event_at
+  FROM event
+  WHERE kind = 'setting_changed'
+    AND reason = 'max_connections'
+    AND is_mysql(engine)
+),
+named AS (
+  SELECT
+    server,
+    name,
+    max(engine) AS engine,
+    arg_max(value, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS value,
+    arg_max(source_id, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS source_id,
+    arg_max(line_no, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS line_no
+  FROM shown
+  WHERE value IS NOT NULL
   GROUP BY ALL
 ),
 configured AS (
@@ -34,16 +53,12 @@ serving AS (
   FROM source
   WHERE is_server(engine)
 ),
-sole AS (
-  SELECT any_value(server) AS server, any_value(engine) AS engine
-  FROM serving
-  HAVING count(DISTINCT server) = 1
-),
 first_refusal AS (
   SELECT server, min(refused_at) AS refused_at, arg_min(source_id, refused_at) AS source_id, arg_min(line_no, refused_at) AS line_no
   FROM refusal
   WHERE kind IN ('refused_full', 'refused_reserved')
     AND seen_in = 'server log'
+    AND refuser = 'server'
   GROUP BY ALL
 ),
 at_refusal AS (
@@ -74,15 +89,15 @@ SELECT
   source_id,
   line_no
 FROM (
-  SELECT configured.* REPLACE (coalesce(nullif(configured.server, ''), sole.server, '') AS server),
+  SELECT configured.* REPLACE (coalesce(nullif(configured.server, ''), sole_server.server, '') AS server),
          coalesce(
            configured.engine,
            (SELECT any_value(serving.engine) FROM serving WHERE serving.server = configured.server),
-           sole.engine,
+           sole_server.engine,
            'postgres'
          ) AS known_engine
   FROM configured
-  LEFT JOIN sole ON true
+  LEFT JOIN sole_server ON true
 )
 UNION ALL
 SELECT server, NULL, NULL, in_use, 'inferred from refusals', source_id, line_no

@@ -38,9 +38,18 @@ refusing AS (
   GROUP BY kind, server
   HAVING count(*) > 1
 ),
+counting AS (
+  SELECT min(fullest_at) AS happened_at, kind, server,
+         sum(unlogged)::BIGINT || ' x ' || kind || ' counted, not logged, until ' || strftime(max(until_at), '%H:%M:%S') AS what,
+         arg_max(source_id, until_at) AS source_id, arg_max(line_no, until_at) AS line_no
+  FROM counted_refusal
+  WHERE unlogged > 0
+    AND NOT is_since_start
+  GROUP BY kind, server
+),
 saturating AS (
   SELECT since_at AS happened_at, 'saturation' AS kind, server,
-         'saturated for ' || round(epoch(until_at - since_at))::BIGINT || ' s, ' || refusals || ' refusals' AS what, source_id, line_no
+         'saturated for ' || round(epoch(until_at - since_at))::BIGINT || ' s, ' || refusals || ' refusals logged' AS what, source_id, line_no
   FROM saturated
 ),
 peaking AS (
@@ -61,6 +70,7 @@ FROM (
   FROM lived
   UNION ALL BY NAME FROM folded
   UNION ALL BY NAME FROM refusing
+  UNION ALL BY NAME FROM counting
   UNION ALL BY NAME FROM saturating
   UNION ALL BY NAME FROM peaking
   UNION ALL BY NAME FROM restarting

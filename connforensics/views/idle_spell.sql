@@ -1,5 +1,6 @@
 -- One row is one stretch in which one session was seen doing nothing (outside or inside a transaction), from its last
--- change of state to the last snapshot that still shows it so. is_ended_by_use: a later snapshot shows the session used.
+-- change of state to the last snapshot that still shows it so. is_ended_by_use: a later snapshot shows the session used;
+-- where a pooler lends sessions to many clients in turn, used by the same client.
 WITH spell AS (
   SELECT
     server,
@@ -18,7 +19,12 @@ WITH spell AS (
   GROUP BY ALL
 ),
 alive AS (
-  SELECT server, backend_id, backend_start_at, max(sampled_at) AS last_seen_at
+  SELECT
+    server,
+    backend_id,
+    backend_start_at,
+    CASE WHEN EXISTS (SELECT 1 FROM source WHERE is_pooler(source.engine)) THEN client END AS used_by,
+    max(sampled_at) AS last_seen_at
   FROM client_backend
   GROUP BY ALL
 )
@@ -31,3 +37,4 @@ JOIN alive
   ON alive.server = spell.server
  AND alive.backend_id = spell.backend_id
  AND alive.backend_start_at IS NOT DISTINCT FROM spell.backend_start_at
+ AND (alive.used_by IS NULL OR alive.used_by = spell.client)

@@ -1,6 +1,20 @@
 -- One row is one sample of one service's pools held against the snapshot of the server nearest before it (within 30 s):
--- what the pools say is checked out, and how many of the client's sessions the server sees working.
-WITH used AS (
+-- what the pools say is checked out, and how many of the client's sessions the server sees working. The sessions of a
+-- pooler are those of the users that its pools are named after (database/user).
+WITH pooler_user AS (
+  SELECT DISTINCT coalesce(service, pool, 'pool') AS service, split_part(pool, '/', 2) AS user_name
+  FROM pool_sample
+  WHERE is_pooler(service)
+    AND contains(pool, '/')
+),
+used AS (
+  SELECT service, sampled_at, count(*) AS sessions,
+         count(*) FILTER (WHERE state NOT IN ('idle', 'unknown')) AS working,
+         count(*) FILTER (WHERE state = 'idle') AS idle, min(source_id) AS source_id, min(line_no) AS line_no
+  FROM client_backend
+  JOIN pooler_user USING (user_name)
+  GROUP BY ALL
+  UNION ALL
   SELECT service, client_use.sampled_at, sum(sessions) AS sessions, sum(active + idle_in_transaction) AS working,
          sum(idle) AS idle, min(source_id) AS source_id, min(line_no) AS line_no
   FROM client_use

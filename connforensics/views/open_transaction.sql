@@ -5,8 +5,7 @@ SELECT
   backend_id,
   time_bucket(INTERVAL 10 SECOND, sampled_at) AS bucket_at,
   min(xact_start_at) AS xact_start_at,
-  max(blocked_by) AS blocked_by,
-  min(state_change_at) FILTER (WHERE blocked_by IS NOT NULL) AS waiting_since_at
+  max(blocked_by) AS blocked_by
 FROM backend_sample
 WHERE backend_type = 'innodb transaction'
   AND sampled_at IS NOT NULL

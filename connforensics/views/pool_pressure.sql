@@ -1,6 +1,8 @@
 -- One row is one service at one instant at which any of its pools was sampled: its pools added up, each as last sampled
 -- within three of its usual intervals (instances are rarely sampled at the same instant). What no pool told stays NULL.
--- timeouts is the growth of the counters since the previous sample of each pool; a smaller value is a restart.
+-- timeouts is the growth of the counters since the previous sample of each pool; a smaller value is a restart. Callers that
+-- gave up by a log (pool_timeout, a pooler's query_wait_timeout) or by ProxySQL's counter are rows of their own, at the
+-- second they are told, unless the pools of that layer (poolers', applications') count as many themselves.
 WITH stepped AS (
   SELECT
     coalesce(service, pool, 'pool') AS service,
@@ -44,7 +46,28 @@ current AS (
    AND stepped.pool = seen.pool
    AND seen.sampled_at >= stepped.sampled_at
   WHERE epoch(seen.sampled_at - stepped.sampled_at) <= 3 * seen.interval_s
-)
+),
+given_up AS (
+  SELECT
+    coalesce(application_name, engine, 'pool') AS service,
+    date_trunc('second', event_at) AS sampled_at,
+    count(*) AS timeouts,
+    min(source_id) AS source_id,
+    min(line_no) AS line_no,
+    is_pooler(engine) AS is_pooler
+  FROM event
+  WHERE event_at IS NOT NULL
+    AND (kind = 'pool_timeout' OR (kind = 'pooler_error' AND contains(reason, 'query_wait_timeout')))
+  GROUP BY ALL
+  UNION ALL
+  SELECT 'proxysql', until_at, growth, source_id, line_no, true
+  FROM counter_growth
+  WHERE counter = 'proxysql_max_connect_timeouts'
+    AND growth > 0
+    AND NOT is_since_start
+    AND NOT EXISTS (SELECT 1 FROM event WHERE kind = 'pool_timeout' AND engine = 'proxysql')
+),
+summed AS (
 SELECT
   service,
   sampled_at,
@@ -66,3 +89,22 @@ SELECT
   arg_min(line_no, (source_id, line_no)) FILTER (WHERE told_at = sampled_at) AS line_no
 FROM current
 GROUP BY service, sampled_at
+),
+-- What a pool's own counter tells and what logs tell are the same callers: where both do, whoever tells of more counts.
+layer AS (
+  SELECT is_pooler, sum(logged) > sum(counted) AS is_logged
+  FROM (
+    SELECT is_pooler, sum(timeouts) AS logged, 0 AS counted FROM given_up GROUP BY is_pooler
+    UNION ALL
+    SELECT is_pooler(service), 0, coalesce(sum(timeouts), 0) FROM summed GROUP BY is_pooler(service)
+  )
+  GROUP BY is_pooler
+)
+SELECT summed.* REPLACE (CASE WHEN NOT layer.is_logged THEN timeouts END AS timeouts)
+FROM summed
+JOIN layer ON layer.is_pooler = is_pooler(summed.service)
+UNION ALL BY NAME
+SELECT service, sampled_at, 0 AS pools, timeouts, source_id, line_no
+FROM given_up
+JOIN layer USING (is_pooler)
+WHERE layer.is_logged

@@ -2,6 +2,9 @@
 -- received_at, authorized_at, closed_at are what is written; opened_at and ended_at are when a slot was held:
 -- `connection authorized` is not admission (a reserved-slot refusal comes after it), a refused backend writes no
 -- disconnection, pids are reused, and a crash ends every session without a line. Unknown times stay NULL.
+-- MySQL's general log writes a login that is refused as a Connect like any other, and no end where the client vanishes.
+-- Where snapshots go on, one that misses such a session has seen its end; one that no snapshot ever showed and whose
+-- end is not written may never have been let in: its outcome is 'unconfirmed'.
 WITH life AS (
   SELECT
     coalesce(server, '') AS server,
@@ -22,7 +25,8 @@ WITH life AS (
       'refused_full', 'refused_reserved', 'refused_quota', 'refused_state', 'refused_rule', 'auth_failed',
       'auth_timeout', 'unknown_target', 'bad_startup'
     ) AS is_failure,
-    kind IN ('session_terminated', 'fatal_error') AS is_fatal
+    kind IN ('session_terminated', 'fatal_error') AS is_fatal,
+    source_id IN (SELECT source_id FROM log_source WHERE openings = 'attempts') AS is_attempt
   FROM event
   WHERE is_server(engine)
     AND backend_id IS NOT NULL
@@ -80,9 +84,41 @@ told AS (
     arg_min(kind, (event_at, line_no)) FILTER (WHERE is_failure) AS failure,
     arg_min(reason, (event_at, line_no)) FILTER (WHERE is_failure AND reason IS NOT NULL) AS failure_reason,
     arg_min(line_no, (event_at, line_no)) FILTER (WHERE is_failure) AS failed_line_no,
-    bool_or(kind = 'connection_authorized' AND reason = 'replication') AS is_replication
+    bool_or(kind = 'connection_authorized' AND reason = 'replication') AS is_replication,
+    bool_or(is_attempt) AS is_attempt
   FROM numbered
   GROUP BY ALL
+),
+sighted AS (
+  SELECT server, backend_id, first_seen_at, max(sampled_at) AS last_seen_at
+  FROM sighting
+  GROUP BY ALL
+),
+open_ended AS (
+  SELECT
+    told.server,
+    told.backend_id,
+    told.session_no,
+    any_value(told.authorized_at) AS authorized_at,
+    any_value(sighted.last_seen_at) AS last_seen_at,
+    coalesce(any_value(sighted.last_seen_at), any_value(told.authorized_at) + INTERVAL 1 SECOND) AS alive_at
+  FROM told
+  LEFT JOIN sighted
+    ON sighted.server = told.server
+   AND sighted.backend_id = told.backend_id
+   AND sighted.last_seen_at >= told.authorized_at - INTERVAL 1 SECOND
+   AND sighted.first_seen_at <= told.authorized_at + INTERVAL 1 HOUR
+  WHERE is_attempt
+    AND closed_at IS NULL
+    AND authorized_at IS NOT NULL
+  GROUP BY ALL
+),
+missed AS (
+  SELECT open_ended.server, backend_id, session_no, last_seen_at, snapshot.sampled_at AS missed_at
+  FROM open_ended
+  ASOF JOIN snapshot
+    ON snapshot.server = open_ended.server
+   AND snapshot.sampled_at > open_ended.alive_at
 ),
 classed AS (
   SELECT
@@ -90,6 +126,7 @@ classed AS (
     CASE
       WHEN is_slot_refusal(failure) THEN 'refused'
       WHEN failure IS NOT NULL AND closed_at IS NULL THEN 'failed'
+      WHEN is_attempt AND closed_at IS NULL AND missed_at IS NOT NULL AND last_seen_at IS NULL THEN 'unconfirmed'
       WHEN authorized_at IS NOT NULL OR closed_at IS NOT NULL THEN 'admitted'
       WHEN fatal_at IS NOT NULL THEN 'failed'
       ELSE 'probe'
@@ -100,6 +137,7 @@ classed AS (
       CASE WHEN closed_at IS NOT NULL THEN received_at END
     ) AS admitted_at
   FROM told
+  LEFT JOIN missed USING (server, backend_id, session_no)
 ),
 server_end AS (
   SELECT
@@ -141,7 +179,7 @@ SELECT
   closed_line_no,
   duration_ms,
   CASE WHEN outcome = 'admitted' THEN admitted_at END AS opened_at,
-  CASE WHEN outcome = 'admitted' THEN coalesce(closed_at, fatal_at, server_end.event_at) END AS ended_at,
+  CASE WHEN outcome = 'admitted' THEN coalesce(closed_at, fatal_at, least(missed_at, server_end.event_at)) END AS ended_at,
   CASE
     WHEN outcome <> 'admitted' THEN NULL
     WHEN authorized_at IS NOT NULL THEN 'log'
@@ -152,6 +190,7 @@ SELECT
     WHEN outcome <> 'admitted' THEN NULL
     WHEN fatal_at IS NOT NULL THEN coalesce(fatal_reason, 'fatal')
     WHEN closed_at IS NOT NULL THEN 'closed'
+    WHEN missed_at IS NOT NULL THEN 'gone'
     WHEN server_end.event_at IS NOT NULL THEN 'server ended'
     ELSE 'unknown'
   END AS ended_basis

@@ -25,6 +25,7 @@ import multiprocessing
 import re
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 import threading
 import time
@@ -63,6 +64,12 @@ MARKED = ("deploy", "deploy_done", "rollout", "scale", "feature_flag", "service_
 
 EXPORTER = "exporter"
 """The role of PostgreSQL's exporter for Prometheus."""
+
+HERE = tuple(
+    path.encode() for path in (*map(sysconfig.get_path, ("purelib", "stdlib")), str(Path(__file__).parents[2]))
+)
+DEPLOYED = b"/srv/app"
+"""Where stack traces in the services' logs say that the code lies, instead of where it lay on the machine of the play."""
 
 LOG_DELAY_S = 0.3
 """A line is in the log this long after its client has the answer, at most."""
@@ -379,6 +386,8 @@ class Stage:
     def _take_log(self, name: str, path: Path) -> None:
         """Copy what was written since the beginning; a large log compressed, without a time that would differ each time."""
         text = self._log_since_begin(name)
+        for here in HERE:
+            text = text.replace(here, DEPLOYED)
         if len(text) > MOST_PLAIN_BYTES and not self._is_copied():
             (self._evidence / f"{name}.gz").write_bytes(gzip.compress(text, 9, mtime=0))
         elif text:
