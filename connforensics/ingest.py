@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
@@ -21,7 +21,7 @@ from connforensics.evidence.containers import Unpacked, reason, sha256
 from connforensics.evidence.lines import SUSPECT, slices
 from connforensics.evidence.recognition import Part, Recognition, by_stream, recognise, recognise_as
 from connforensics.evidence.unwrapping import Wrapping
-from connforensics.schema import quoted
+from connforensics.schema import BY_NAME, EVIDENCE_TABLES, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,10 +73,49 @@ def ingest(
                 progress(shown)
             outcomes += _ingest_path(con, case_path, path, shown, options)
         with storage_errors(case_path):
+            _name_server(con)
             con.execute("CHECKPOINT")
     finally:
         con.close()
     return outcomes
+
+
+_KIND: Final = "CASE engine WHEN 'mariadb' THEN 'mysql' ELSE engine END"
+"""One server may be called MySQL by its client and MariaDB by its log."""
+
+_BEAR_SERVER: Final = tuple(name for name in EVIDENCE_TABLES if "server" in BY_NAME[name].column_names)
+
+
+def _name_server(con: duckdb.DuckDBPyConnection) -> None:
+    """Take sources that name no server for evidence of the only server of their kind that another source names."""
+    told = " UNION ".join(
+        f"SELECT DISTINCT {_KIND} AS kind, server FROM {name} WHERE server IS NOT NULL"
+        for name in ("event", "backend_sample")
+    )
+    con.execute("BEGIN")
+    for server, unnamed in con.execute(
+        f"""
+        WITH sole AS (
+          SELECT kind, any_value(server) AS server
+          FROM ({told})
+          WHERE kind IS NOT NULL
+          GROUP BY kind
+          HAVING count(*) = 1
+        )
+        SELECT sole.server, list(source_id)
+        FROM source
+        JOIN sole ON sole.kind = {_KIND}
+        WHERE source.server IS NULL
+        GROUP BY ALL
+        """
+    ).fetchall():
+        for table in ("source", *_BEAR_SERVER):
+            con.execute(
+                f"UPDATE {table} SET server = ? WHERE server IS NULL AND list_contains(?, source_id)", [server, unnamed]
+            )
+        text = f"it names no server and is taken for evidence of {server}, the only one of its kind that is named"
+        con.executemany("INSERT INTO assumption VALUES (?, ?)", [(source_id, text) for source_id in unnamed])
+    con.execute("COMMIT")
 
 
 def _ingest_path(

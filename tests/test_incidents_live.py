@@ -120,7 +120,8 @@ def test_clients_are_refused_at_a_pooler_before_an_idle_server(tmp_path: Path) -
             " AND kind = 'pooler_error' AND contains(text, 'max_client_conn')"
         )
         assert said == pooler["refusals"]["total"]
-        assert incident.sessions_at_most() <= incident.truth["peak"]["in_use"] <= 4
+        # The pooler notes the end of a session before the server has carried it out.
+        assert incident.sessions_at_most() <= incident.truth["peak"]["in_use"] + 1 <= 5
 
 
 def test_cut_network_ends_sessions_and_nobody_at_the_server_hears_the_attempts(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from connforensics.case import create_or_open, open_case
 from connforensics.errors import CaseError, EvidenceError, UsageError
+from connforensics.evidence import ReadOptions
 from connforensics.ingest import ingest
 
 LINES = [
@@ -198,6 +199,38 @@ def test_a_case_cannot_pass_off_its_own_answers_as_ours(tmp_path: Path, squatter
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_evidence_without_a_name_is_of_the_only_server_that_has_one(tmp_path: Path) -> None:
+    log = write(tmp_path / "server.log", LINES)
+    snapshot = write(
+        tmp_path / "activity.csv",
+        [
+            "now,pid,usename,datname,application_name,client_addr,backend_start,state,query",
+            "2026-11-21 10:00:30+00,130,app,shop,web,10.0.0.1,2026-11-21 10:00:30+00,idle,COMMIT",
+        ],
+    )
+    case = tmp_path / "case.duckdb"
+    ingest(case, [snapshot], ReadOptions(server="primary"))
+    ingest(case, [log])
+    with open_case(case) as opened:
+        assert opened.rows("SELECT DISTINCT server FROM source") == [("primary",)]
+        assert opened.rows("SELECT server, count(*) FROM event GROUP BY server") == [("primary", len(LINES))]
+        [(said,)] = opened.rows("SELECT text FROM assumption WHERE source_id = 2 AND text LIKE '%primary%'")
+        assert "only one" in said
+    ingest(
+        case,
+        [write(tmp_path / "b.log", [line.replace("-21 ", "-22 ") for line in LINES])],
+        ReadOptions(server="replica"),
+    )
+    ingest(case, [write(tmp_path / "c.log", [line.replace("-21 ", "-23 ") for line in LINES])])
+    with open_case(case) as opened:
+        assert opened.rows("SELECT server FROM source ORDER BY source_id") == [
+            ("primary",),
+            ("primary",),
+            ("replica",),
+            (None,),
+        ]
+
+
 def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
