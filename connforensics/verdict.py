@@ -248,8 +248,8 @@ def _calm(scene: Scene) -> tuple[float, list[str]]:
     reasons: list[str] = []
     if scene.unexplained >= UNEXPLAINED:
         return 0.0, reasons
-    if scene.watched:
-        witness, (share, since, until, _) = max(scene.watched.items(), key=lambda item: item[1][0])
+    if scene.watched_most is not None:
+        witness, share, since, until = scene.watched_most
         is_witnessed = share >= WATCHED_HALF
         if is_witnessed:
             weight += SILENT_WITNESS_DB if share >= WATCHED_WHOLE else SILENT_WITNESS_DB / 3
@@ -316,7 +316,7 @@ def _paragraph(scene: Scene, verdict: Verdict, margin: float, calm: list[str]) -
         if (
             not refused
             and scene.counted_before is None
-            and max((share for share, *_ in scene.watched.values()), default=0.0) < WATCHED_HALF
+            and (scene.watched_most is None or scene.watched_most[1] < WATCHED_HALF)
         ):
             sentences.append(
                 "That no refusal is seen says little: nothing in this evidence would have shown each one "

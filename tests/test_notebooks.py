@@ -12,16 +12,15 @@ import pytest
 
 from connforensics import charts
 from connforensics.errors import ConnforensicsError, NotUnderstoodError, UsageError
-from connforensics.ingest import ingest
 from connforensics.report import run
 from connforensics.report.advice import WORDS
 from connforensics.report.parameters import TAG, checked, declared, tags
 from connforensics.report.run import notebook_path, write_report
+from tests.recorded import NAMES, case_of
 from tests.synthetic import empty_case, leak_case
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-INCIDENTS = sorted(folder.parent for folder in (ROOT / "data").glob("*/evidence"))
 MOST_LINES = 9
 SQL = re.compile(r"(?i)\b(select\s.+\sfrom|insert\s+into|create\s+(table|view)|group\s+by|with\s+\w+\s+as\s*\()")
 PANDAS_VERBS = frozenset(
@@ -181,10 +180,11 @@ def test_a_notebook_needs_one_parameters_cell() -> None:
         declared(nbformat.v4.new_notebook())
 
 
-@pytest.mark.parametrize("incident", INCIDENTS, ids=lambda folder: folder.name)
-def test_it_runs_on_every_recorded_incident(incident: Path, tmp_path: Path) -> None:
-    ingest(tmp_path / "case.duckdb", [incident / "evidence"])
-    paths = write_report(tmp_path / "case.duckdb", tmp_path / "report", title=incident.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_on_every_recorded_incident(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    paths = write_report(case_of(name, tmp_path_factory), tmp_path / "report", title=name)
     assert paths.verdict["cause"] in WORDS
     assert paths.html.stat().st_size <= 3_000_000
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,9 +15,7 @@ from connforensics.errors import NotUnderstoodError
 from connforensics.ingest import ingest
 from connforensics.schema import EVIDENCE_TABLES
 from connforensics.verdict import PROSE, Verdict, words
-
-DATA = Path(__file__).parent.parent / "data"
-INCIDENTS = sorted(folder.parent.name for folder in DATA.glob("*/truth.toml"))
+from tests.recorded import DATA, NAMES, case_of, truth_of
 
 ONSET_WITHIN_S = 5.0
 
@@ -27,10 +25,6 @@ def judge(tmp_path: Path, *paths: Path) -> Verdict:
     ingest(case_path, list(paths))
     with open_case(case_path) as case:
         return weigh(case)
-
-
-def truth_of(name: str) -> dict[str, object]:
-    return tomllib.loads((DATA / name / "truth.toml").read_text(encoding="utf-8"))
 
 
 FROM_LOGS = (
@@ -88,14 +82,14 @@ VARIANTS_EACH = 2
 
 def variants_of(name: str) -> list[str]:
     """The variants an incident is tried with."""
-    turns = (INCIDENTS.index(name) + 4 * turn for turn in range(VARIANTS_EACH))
+    turns = (NAMES.index(name) + 4 * turn for turn in range(VARIANTS_EACH))
     return [list(POORER)[turn % len(POORER)] for turn in turns]
 
 
-def impoverish(whole: Path, poorer: Path, variant: str, truth: dict[str, object]) -> None:
+def impoverish(whole: Path, poorer: Path, variant: str, truth: dict[str, Any]) -> None:
     """Copy a case and take from it what the variant takes, with the sources of which nothing is left."""
     shutil.copy(whole, poorer)
-    refusals: dict[str, object] = truth["refusals"]  # type: ignore[assignment]
+    refusals: dict[str, Any] = truth["refusals"]
     between = {"first_at": refusals.get("first_at"), "last_at": refusals.get("last_at")}
     left = " UNION ".join(f"SELECT DISTINCT source_id FROM {table}" for table in EVIDENCE_TABLES)
     with duckdb.connect(str(poorer)) as con:
@@ -106,12 +100,13 @@ def impoverish(whole: Path, poorer: Path, variant: str, truth: dict[str, object]
         con.execute("DROP TABLE told")
 
 
-@pytest.mark.parametrize("name", INCIDENTS)
-def test_every_recorded_incident_is_judged_as_it_was(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recorded_incident_is_judged_as_it_was(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Whole it is named with its culprit and onset; with less evidence nothing else is named but weakly."""
     truth = truth_of(name)
-    whole = tmp_path / "whole.duckdb"
-    ingest(whole, [DATA / name / "evidence"])
+    whole = case_of(name, tmp_path_factory)
     with open_case(whole) as case:
         as_it_was(weigh(case), truth)
     for variant in variants_of(name):
@@ -122,31 +117,31 @@ def test_every_recorded_incident_is_judged_as_it_was(name: str, tmp_path: Path) 
                 found = weigh(case)
         except NotUnderstoodError:
             continue
-        if found.cause not in (truth["cause"], *truth.get("also_causes", ()), "undetermined"):  # type: ignore[misc]
+        if found.cause not in (truth["cause"], *truth.get("also_causes", ()), "undetermined"):
             assert found.confidence == "weak support", f"{variant}: {found.paragraph}"
 
 
-def as_it_was(found: Verdict, truth: dict[str, object]) -> None:
+def as_it_was(found: Verdict, truth: dict[str, Any]) -> None:
     """Hold a verdict against the truth: cause, refusals, culprit, onset."""
     assert found.cause == truth["cause"], found.paragraph
-    told: dict[str, object] = truth["refusals"]  # type: ignore[assignment]
-    by_kind: dict[str, int] = told["by_kind"]  # type: ignore[assignment]
+    told: dict[str, Any] = truth["refusals"]
+    by_kind: dict[str, int] = told["by_kind"]
     slots = ("refused_full", "refused_reserved", "refused_quota")
     expected = {kind: count for kind, count in by_kind.items() if kind in slots}
     if found.refusals["counted_not_logged"]:
         assert found.refusals["by_kind"] == pytest.approx(expected, rel=0.02, abs=2)
     else:
         assert found.refusals["by_kind"] == expected
-    pooler: dict[str, dict[str, int]] = truth.get("pooler", {})  # type: ignore[assignment]
-    assert sum(found.refusals["by_poolers"].values()) == pooler.get("refusals", {}).get("total", 0)  # type: ignore[attr-defined]
+    pooler: dict[str, dict[str, int]] = truth.get("pooler", {})
+    assert sum(found.refusals["by_poolers"].values()) == pooler.get("refusals", {}).get("total", 0)
     culprit = truth.get("culprit")
     if culprit:
         assert found.culprit is not None
-        assert found.culprit[1] in {culprit["name"], *culprit.get("also", ())}  # type: ignore[attr-defined]
+        assert found.culprit[1] in {culprit["name"], *culprit.get("also", ())}
         assert found.onset_at is not None
         # Some were refused before what the truth calls the onset: a limit that was too low already.
-        begun = (truth["onset_at"], min(truth["onset_at"], told.get("first_at", truth["onset_at"])))  # type: ignore[type-var]
-        assert min(abs((found.onset_at - at).total_seconds()) for at in begun) < ONSET_WITHIN_S  # type: ignore[operator]
+        begun = (truth["onset_at"], min(truth["onset_at"], told.get("first_at", truth["onset_at"])))
+        assert min(abs((found.onset_at - at).total_seconds()) for at in begun) < ONSET_WITHIN_S
 
 
 def test_the_leak_is_found_in_a_log_alone(tmp_path: Path) -> None:
@@ -159,8 +154,8 @@ def test_the_leak_is_found_in_a_log_alone(tmp_path: Path) -> None:
 def test_peak_of_the_log_counts_sessions_older_than_it(tmp_path: Path) -> None:
     truth = truth_of("pool-leak")
     found = judge(tmp_path, DATA / "pool-leak/evidence")
-    assert found.peak["in_use"] == truth["peak"]["in_use"]  # type: ignore[index]
-    assert found.peak["usable"] == truth["peak"]["usable"]  # type: ignore[index]
+    assert found.peak["in_use"] == truth["peak"]["in_use"]
+    assert found.peak["usable"] == truth["peak"]["usable"]
 
 
 def test_facts_cite_lines_and_weights_add_up(tmp_path: Path) -> None:
@@ -178,7 +173,7 @@ def test_a_window_before_the_incident_is_calm(tmp_path: Path) -> None:
     case_path = tmp_path / "case.duckdb"
     ingest(case_path, [DATA / "pool-leak/evidence"])
     with open_case(case_path) as case:
-        found = weigh(case, Window(None, truth["onset_at"]))  # type: ignore[arg-type]
+        found = weigh(case, Window(None, truth["onset_at"]))
     assert found.cause == "none"
 
 

@@ -267,6 +267,12 @@ class Scene:
             )
         }
 
+    @property
+    def watched_most(self) -> tuple[str, float, datetime, datetime] | None:
+        """Of what would have shown every refusal, that which watched most: witness, share of the window, from, to."""
+        longest = max(self.watched.items(), key=lambda told: told[1][0], default=None)
+        return (longest[0], *longest[1][:3]) if longest else None
+
     @cached_property
     def logs_attempts(self) -> bool:
         """Whether a log of the server tells of attempts to connect that were let in, and not of refused ones alone."""
@@ -864,6 +870,14 @@ class Scene:
         return [
             (client, float(sessions), self.cite((source_id, line_no))) for client, sessions, source_id, line_no in found
         ]
+
+    @property
+    def workers_grew(self) -> tuple[float, float, float, tuple[str, ...]] | None:
+        """Workers before the crisis and in it, their ratio, and where both stand, where they grew by half at least."""
+        counted = self.workers()
+        if counted is None or counted[1] < 1.5 * max(counted[0], 1.0):
+            return None
+        return counted[0], counted[1], counted[1] / max(counted[0], 1.0), counted[2]
 
     def workers(self, service: str | None = None) -> tuple[float, float, tuple[str, ...]] | None:
         """Return workers before the crisis (least in the calm half), workers in it (most), and where both stand.

@@ -81,15 +81,9 @@ def weigh(scene: Scene) -> Assessment:
             found.add(
                 f"the last half of its free slots took {scene.filled_in_s:.0f} s to go", scene.filled_in_s, "s", 1 / 10
             )
-    grown = scene.workers()
-    if grown is not None and grown[1] >= 1.5 * max(grown[0], 1.0):
-        found.add(
-            f"workers grew first, from {grown[0]:.0f} to {grown[1]:.0f}",
-            grown[1] / max(grown[0], 1.0),
-            "ratio",
-            1 / 30,
-            grown[2],
-        )
+    if scene.workers_grew is not None:
+        before, then, ratio, where = scene.workers_grew
+        found.add(f"workers grew first, from {before:.0f} to {then:.0f}", ratio, "ratio", 1 / 30, where)
     _trigger(scene, found)
     slow = scene.rows(
         """

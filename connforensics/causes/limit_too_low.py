@@ -104,14 +104,14 @@ def weigh(scene: Scene) -> Assessment:
             1 / 30 if age_s < JUST_COME_S else 1 / 3,
             use.citations,
         )
-    grown = scene.workers()
-    if grown is not None and grown[1] >= 1.5 * max(grown[0], 1.0):
+    if scene.workers_grew is not None:
+        fewer, more, growth, where = scene.workers_grew
         found.add(
-            f"workers grew from {grown[0]:.0f} to {grown[1]:.0f} before it was full: more than the usual need",
-            grown[1] / max(grown[0], 1.0),
+            f"workers grew from {fewer:.0f} to {more:.0f} before it was full: more than the usual need",
+            growth,
             "ratio",
             1 / 5,
-            grown[2],
+            where,
         )
     held = pace(scene)
     ratio = held[3] if held is not None else None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from connforensics.evidence.containers import Unpacked
+    from connforensics.evidence.lines import CurrentSlice
     from connforensics.evidence.unwrapping import Wrapping
 
 UNKNOWN_EXAMPLES = 20
@@ -137,6 +138,8 @@ class Reading:
     ranges: tuple[tuple[int, int], ...] | None = None
     blanked: int = 0
     """Lines of other parts that `blocks` handed over as blank ones."""
+    shown: dict[str, CurrentSlice] = field(default_factory=dict)
+    """What `show` makes readable in SQL."""
 
     @property
     def has_received_at(self) -> bool:
@@ -192,17 +195,26 @@ class Reading:
 
     def scan(self, name: str) -> Iterator[pa.Table]:
         """Yield the source's slices as `slices` does, each readable in SQL as the relation `name` until the next."""
+        for table in self.slices():
+            self.show(name, table)
+            yield table
+        self.hide(name)
+
+    def show(self, name: str, table: pa.Table) -> None:
+        """Make a table readable in SQL as the relation `name`, in place of the one shown under that name before."""
         from connforensics.evidence.lines import CurrentSlice
 
-        current = CurrentSlice()
-        for table in self.slices():
-            is_first = current.table is None
-            current.table = table
-            if is_first:
-                self.con.register(name, current)
-            yield table
-        if current.table is not None:
-            self.con.unregister(name)
+        is_new = name not in self.shown
+        current = self.shown.setdefault(name, CurrentSlice())
+        current.table = table
+        if is_new:
+            self.con.register(name, current)
+
+    def hide(self, *names: str) -> None:
+        """Let go of what was shown under these names."""
+        for name in names:
+            if self.shown.pop(name, None) is not None:
+                self.con.unregister(name)
 
     def count(self, sql: str, given: Sequence[object] = ()) -> int:
         """Return the one number that a query gives."""

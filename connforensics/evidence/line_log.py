@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connforensics.evidence import Head, Ledger, Reading, times
-from connforensics.evidence.lines import SUSPECT, CurrentSlice, ahead
-from connforensics.evidence.scanner import Places, Texts, as_arrow, texts_of
+from connforensics.evidence.lines import SUSPECT, ahead
+from connforensics.evidence.scanner import Places, Texts, as_arrow, longs_of, texts_of
 from connforensics.evidence.zones import Zones
 from connforensics.schema import quoted
 
@@ -335,13 +335,10 @@ class _Reader:
 
     def _read_at_once(self, at_once: TypeAtOnce) -> None:
         """Go through the source, each slice typed at once, as far as that goes, while the one before it is stored."""
-        shown: dict[str, CurrentSlice] = {}
 
         def show(name: str, batches: list[pa.RecordBatch]) -> pa.Table:
-            is_new = name not in shown
-            table = shown.setdefault(name, CurrentSlice()).table = pa.Table.from_batches(batches)
-            if is_new:
-                self.reading.con.register(name, shown[name])
+            table = pa.Table.from_batches(batches)
+            self.reading.show(name, table)
             return table
 
         first_typed: int | None = None
@@ -356,8 +353,7 @@ class _Reader:
                 held = []
         if held:
             self._slice(show("slice", held), first_typed)
-        for name in shown:
-            self.reading.con.unregister(name)
+        self.reading.hide("typed_line", "slice")
 
     def _type_at_once(
         self, at_once: TypeAtOnce, table: pa.Table
@@ -368,7 +364,7 @@ class _Reader:
             written = None
         typed, left = [], []
         for batch in table.to_batches():
-            numbers = np.frombuffer(batch["line_no"].buffers()[1], np.int64, len(batch), 8 * batch["line_no"].offset)
+            numbers = longs_of(batch["line_no"])
             for rows, texts in texts_of(batch["text"]):
                 others = np.arange(len(rows))
                 found = None

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connforensics.evidence import metric_names, pool_csv
-from connforensics.evidence.lines import CurrentSlice
 from connforensics.evidence.metric_names import Meaning
 from connforensics.schema import quoted
 
@@ -114,8 +113,6 @@ class Numbers:
     foreign: set[str] = field(default_factory=set)
     _ids: dict[tuple[str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
     _pools: dict[tuple[tuple[str, str], ...], int] = field(default_factory=dict)
-    _samples: CurrentSlice = field(default_factory=CurrentSlice)
-    _named: CurrentSlice = field(default_factory=CurrentSlice)
     _is_open: bool = False
 
     def series(self, name: str, labels: Mapping[str, str]) -> int:
@@ -178,7 +175,7 @@ class Numbers:
         self.reading.ledger.saw(extent["min"], extent["max"])
         numbers = pc.unique(samples["series"]).to_pylist()
         met = [self.all[index] for index in numbers]
-        self._named.table = pa.table(
+        named = pa.table(
             {
                 "series": pa.array(numbers, pa.int64()),
                 "name": pa.array([one.meaning.metric for one in met], pa.string()),
@@ -192,8 +189,9 @@ class Numbers:
                 "setting": pa.array([one.meaning.setting for one in met], pa.string()),
             }
         )
-        self._samples.table = samples
         self._open()
+        self.reading.show("told_samples", samples)
+        self.reading.show("told_names", named)
         con = self.reading.con
         server = quoted(self.reading.server)
         con.execute(
@@ -249,8 +247,6 @@ class Numbers:
             )
             """
         )
-        con.register("told_samples", self._samples)
-        con.register("told_names", self._named)
 
     def finish(self) -> None:
         """Store what was gathered, and say what was left out and why."""
@@ -259,8 +255,7 @@ class Numbers:
             self._store_workers()
             self._store_settings()
             self._tell_servers_apart()
-            for name in ("told_samples", "told_names"):
-                self.reading.con.unregister(name)
+            self.reading.hide("told_samples", "told_names")
             for name in ("told_pool", "told_apart"):
                 self.reading.con.execute(f"DROP TABLE {name}")
         ledger = self.reading.ledger
@@ -283,8 +278,7 @@ class Numbers:
             for target in pool_csv.TARGETS
         )
         con = self.reading.con
-        shown = CurrentSlice()
-        shown.table = pa.table(
+        told_table = pa.table(
             {
                 "pool": pa.array(list(pools), pa.int64()),
                 **{
@@ -293,7 +287,7 @@ class Numbers:
                 },
             }
         )
-        con.register("told_pools", shown)
+        self.reading.show("told_pools", told_table)
         con.execute(
             f"""
             INSERT INTO pool_sample (source_id, line_no, sampled_at, service, instance, pool, {", ".join(pool_csv.TARGETS)})
@@ -308,7 +302,7 @@ class Numbers:
             ORDER BY sampled_at, line_no, service, instance, pool_name
             """
         )
-        con.unregister("told_pools")
+        self.reading.hide("told_pools")
 
     def _shown_pools(self) -> dict[int, tuple[str | None, str | None, str | None]]:
         """Return service, instance and pool of each pool; those that would look alike get what tells them apart."""
@@ -356,8 +350,7 @@ class Numbers:
         for number, one in counts.items():
             best[named[number]] = min(best.get(named[number], one.rank), one.rank)
         is_best = {number: one.rank == best[named[number]] and one.rank < 90 for number, one in counts.items()}
-        told = CurrentSlice()
-        told.table = pa.table(
+        told_table = pa.table(
             {
                 "series": pa.array(list(counts), pa.int64()),
                 "name": pa.array(
@@ -376,7 +369,7 @@ class Numbers:
             }
         )
         con = self.reading.con
-        con.register("told_workers", told)
+        self.reading.show("told_workers", told_table)
         con.execute(
             f"""
             INSERT INTO metric_sample (source_id, line_no, sampled_at, name, labels, value)
@@ -386,7 +379,7 @@ class Numbers:
             ORDER BY line_no, sampled_at
             """
         )
-        con.unregister("told_workers")
+        self.reading.hide("told_workers")
 
     def _store_settings(self) -> None:
         """Store a setting where it is first told and wherever it changes."""
@@ -394,8 +387,7 @@ class Numbers:
         if not told:
             return
         servers = self._servers()
-        settings = CurrentSlice()
-        settings.table = pa.table(
+        told_table = pa.table(
             {
                 "series": pa.array(list(told), pa.int64()),
                 "server": pa.array([self._server_of(one, servers) for one in told.values()], pa.string()),
@@ -405,7 +397,7 @@ class Numbers:
             }
         )
         con = self.reading.con
-        con.register("told_settings", settings)
+        self.reading.show("told_settings", told_table)
         con.execute(
             f"""
             INSERT INTO setting (source_id, line_no, server, engine, name, value, unit, valid_at)
@@ -422,7 +414,7 @@ class Numbers:
             ORDER BY line_no, sampled_at
             """
         )
-        con.unregister("told_settings")
+        self.reading.hide("told_settings")
 
     def _servers(self) -> dict[str, Servers]:
         """Return for each engine of which there are several servers how they are told apart."""

@@ -35,6 +35,7 @@ from connforensics.evidence.scanner import (
     Places,
     Scan,
     Texts,
+    longs_of,
     texts_of,
 )
 from connforensics.evidence.zones import Zones
@@ -128,8 +129,8 @@ class _Slicer:
         is_new = first not in self._open_before
         held = self._open_before.setdefault(first, self._open)
         for batch in table.to_batches():
-            numbers = np.frombuffer(batch["line_no"].buffers()[1], dtype=np.int64)[batch["line_no"].offset :]
-            held = _batch(apart, numbers[: len(batch)], batch["text"], held)
+            numbers = longs_of(batch["line_no"])
+            held = _batch(apart, numbers, batch["text"], held)
         if is_new:
             self._open = held
         return apart

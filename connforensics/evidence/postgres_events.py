@@ -23,7 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from connforensics.evidence import Reading
-from connforensics.evidence.lines import SUSPECT, CurrentSlice, ahead
+from connforensics.evidence.lines import SUSPECT, ahead
 from connforensics.evidence.messages import postgres as messages
 from connforensics.evidence.scanner import (
     DIGITS,
@@ -545,7 +545,6 @@ class Events:
         self._records = records
         self._languages: frozenset[str] = frozenset()
         self._is_verbose = False
-        self._shown: dict[str, CurrentSlice] = {}
 
     @property
     def manner(self) -> Manner:
@@ -568,8 +567,7 @@ class Events:
             self._slice(table.num_rows, taken, functools.partial(apart, table), more)
         if last is not None:
             self._slice(0, last(self.manner), last, more)
-        for name in self._shown:
-            self.reading.con.unregister(name)
+        self.reading.hide("left_over", "event_record", "quick_event")
         found = self.reading.con.execute(
             """
             SELECT detail
@@ -599,7 +597,7 @@ class Events:
             ledger.saw(self.zones.utc(first, zone), self.zones.utc(last, zone))
         unknown = 0
         if taken.left:
-            self._show("left_over", taken.left)
+            self.reading.show("left_over", pa.Table.from_batches(taken.left))
             self.reading.con.execute("CREATE OR REPLACE TEMP TABLE left_line AS SELECT line_no, text FROM left_over")
             understood += more() if more is not None else 0
             unknown = self._unknown()
@@ -616,24 +614,16 @@ class Events:
         """Note languages that messages may be in."""
         self._languages |= languages
 
-    def _show(self, name: str, batches: Sequence[pa.RecordBatch]) -> None:
-        """Make record batches readable in SQL as the relation `name`, until the next ones are."""
-        is_new = name not in self._shown
-        shown = self._shown.setdefault(name, CurrentSlice())
-        shown.table = pa.Table.from_batches(batches)
-        if is_new:
-            self.reading.con.register(name, shown)
-
     def _store(self, taken: Apart) -> int | None:
         """Store what was taken apart and return how many lines that took; None where that must be done again."""
         stored = 0
         if taken.records:
-            self._show("event_record", taken.records)
+            self.reading.show("event_record", pa.Table.from_batches(taken.records))
             if not self._type(self._records, self.fields):
                 return None
             stored += self._store_typed(self.fields, self._at_sql(taken.records[0].schema.names))
         if taken.events:
-            self._show("quick_event", taken.events)
+            self.reading.show("quick_event", pa.Table.from_batches(taken.events))
             stored += self._store_quick(taken.events[0].schema.names)
         return stored
 

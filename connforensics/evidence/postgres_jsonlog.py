@@ -27,7 +27,7 @@ from connforensics.evidence import Format, Head, Reading, Sample
 from connforensics.evidence.lines import SUSPECT
 from connforensics.evidence.messages import postgres as messages
 from connforensics.evidence.postgres_events import Apart, Events, Manner, Records, labels
-from connforensics.evidence.scanner import DIGITS, Flags, Scan, Texts, texts_of
+from connforensics.evidence.scanner import DIGITS, Flags, Scan, Texts, longs_of, texts_of
 from connforensics.evidence.zones import Zones, zone_sql
 from connforensics.schema import quoted
 
@@ -183,7 +183,7 @@ def _apart(table: pa.Table, manner: Manner) -> Apart:
     """Take a slice apart in the order of the server's keys."""
     apart = Apart(manner)
     for batch in table.to_batches():
-        numbers = np.frombuffer(batch["line_no"].buffers()[1], dtype=np.int64)[batch["line_no"].offset :]
+        numbers = longs_of(batch["line_no"])
         for rows, texts in texts_of(batch["text"]):
             _walk(apart, numbers[rows], texts)
     return apart

@@ -29,7 +29,7 @@ from connforensics.evidence.log_line_prefix import Escape, Prefix, Told
 from connforensics.evidence.messages import postgres as messages
 from connforensics.evidence.postgres_events import Apart, Events, Manner, Records
 from connforensics.evidence.postgres_log_samples import SAMPLES
-from connforensics.evidence.scanner import Texts, texts_of
+from connforensics.evidence.scanner import Texts, longs_of, texts_of
 from connforensics.evidence.zones import Zones, zone_sql
 from connforensics.schema import quoted
 
@@ -245,7 +245,7 @@ class _Reader:
         ways = [prefixes.steps(self.known[0], manner.zones, n) for n in range(MOST_BLANKS + 1)] if self.known else []
         apart = Apart(manner)
         for batch in table.to_batches():
-            numbers = np.frombuffer(batch["line_no"].buffers()[1], dtype=np.int64)[batch["line_no"].offset :]
+            numbers = longs_of(batch["line_no"])
             for rows, texts in texts_of(batch["text"]):
                 is_own = (texts.block.data[texts.starts] != _TAB) & (texts.ends > texts.starts)
                 left = numbers[rows[is_own]], texts[is_own]

@@ -79,7 +79,13 @@ SHARE_CONF: Final = 0.4
 """Least share of assignments with a known name in a configuration file. Extensions bring names of their own."""
 
 _NAME = r"[A-Za-z_][\w$]*(?:\.[A-Za-z_][\w$]*)*"
-_ASSIGNMENT = re.compile(rf"^\s*({_NAME})\s*(?:=|\||,|\t|:|\s)\s*(?:'((?:[^']|'')*)'|([^\s#'][^#]*?))?\s*(?:#.*)?$")
+_ASSIGNMENT = re.compile(
+    rf"^\s*({_NAME})(?:\s*[=|,\t:]\s*|\s+(?=['\d-]|(?:on|off|true|false|yes|no)\b))"
+    r"(?:'((?:[^']|'')*)'|([^\s#'][^#]*?))?\s*(?:#.*)?$",
+    re.IGNORECASE,
+)
+"""A setting and its value; only a value that is no word may follow after nothing but blanks."""
+
 _OFFERED = re.compile(rf"^\s*#+\s*({_NAME})\s*=")
 _SECTION = re.compile(r"^\s*\[[^\]]+\]\s*$")
 _VERSION = re.compile(r"(\d+(?:\.\d+)*)")

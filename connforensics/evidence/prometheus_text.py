@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connforensics.evidence import Format, Head, Reading, Sample, metric_names, metrics, times
-from connforensics.evidence.lines import SUSPECT, CurrentSlice
+from connforensics.evidence.lines import SUSPECT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,21 +114,17 @@ def read(reading: Reading) -> None:
             f"the first page was taken at {pages.taken_at:%Y-%m-%d %H:%M:%S} UTC, as the file's name says"
         )
     ids: dict[str, int] = {}
-    sampled = CurrentSlice()
     for _ in reading.scan("page"):
-        _slice(reading, numbers, pages, ids, sampled)
+        _slice(reading, numbers, pages, ids)
     numbers.finish()
-    if sampled.table is not None:
-        reading.con.unregister("page_sample")
+    reading.hide("page_sample")
     if pages.untimed:
         reading.ledger.assume(
             "no time stands with the numbers of a page, nor above it: when they were taken is unknown"
         )
 
 
-def _slice(
-    reading: Reading, numbers: metrics.Numbers, pages: Pages, ids: dict[str, int], sampled: CurrentSlice
-) -> None:
+def _slice(reading: Reading, numbers: metrics.Numbers, pages: Pages, ids: dict[str, int]) -> None:
     con = reading.con
     met = con.execute(
         "SELECT DISTINCT regexp_extract(text, $name, 1) FROM page WHERE regexp_matches(text, $line)",
@@ -159,10 +155,7 @@ def _slice(
     texts = pa.array(list(ids), pa.string())
     found = pc.index_in(parsed["series"].cast(pa.string()), value_set=texts)
     series = pa.array(list(ids.values()), pa.int64()).take(found.combine_chunks())
-    is_first = sampled.table is None
-    sampled.table = parsed.select(["line_no"])
-    if is_first:
-        con.register("page_sample", sampled)
+    reading.show("page_sample", parsed.select(["line_no"]))
     _account(reading, parsed, series)
     is_kept = pc.greater_equal(series, 0)
     kept = parsed.filter(is_kept)

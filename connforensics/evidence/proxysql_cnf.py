@@ -28,7 +28,9 @@ GROUPS: Final[Mapping[str, str]] = {
 LISTS: Final = ("mysql_servers", "pgsql_servers", "mysql_users", "pgsql_users")
 
 _GROUP = re.compile(
-    rf"^\s*({'|'.join((*GROUPS, *LISTS))}|(?:mysql|pgsql)_query_rules|(?:mysql|pgsql)_replication_hostgroups)\s*[:=]?\s*[({{]?\s*(?:#.*)?$"
+    rf"^\s*({'|'.join((*GROUPS, *LISTS))}|(?:mysql|pgsql)_query_rules|(?:mysql|pgsql)_replication_hostgroups)"
+    r"\s*[:=](?:\s|(?:#|//)[^\n]*\n)*[({]",
+    re.MULTILINE,
 )
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\w.*+-]+|[=:;,(){}\[\]]')
 _COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|#.*|//.*|/\*.*?\*/')
@@ -39,11 +41,8 @@ MOST_TOKENS: Final = 200_000
 
 def certainty(head: Head) -> float:
     """Return how sure a head is a proxysql.cnf: by the names of its groups."""
-    found = {match[1] for line in head.lines if (match := _GROUP.match(line))}
-    if not found:
-        return 0.0
-    has_brace = any(re.match(r"^\s*[({]?\s*\{|^\s*\w+\s*=\s*\S", line) for line in head.lines)
-    return (0.95 if len(found) > 1 else 0.7) if has_brace else 0.0
+    found = set(_GROUP.findall("\n".join(head.lines)))
+    return 0.95 if len(found) > 1 else 0.7 if found else 0.0
 
 
 @dataclass(slots=True)

@@ -29,8 +29,8 @@ import pyarrow as pa
 
 from connforensics.evidence import Format, Head, Reading, Sample, consoles, pgbouncer_show, tables
 from connforensics.evidence.consoles import View
-from connforensics.evidence.lines import CurrentSlice
 from connforensics.evidence.mysql_processlist import OWN_THREADS, OWN_USERS, REPLICAS
+from connforensics.evidence.shapes import longs
 from connforensics.schema import BY_NAME
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ OPENS: Final = f"(starts_with(text, '{MARK}') OR (text <> '' AND starts_with('{M
 
 LAYOUT: Final = 1
 """The newest layout of the lines that is understood."""
-
-RECORDER: Final = "connforensics"
-"""The application that the recorder's own session is shown as, on every engine."""
 
 WAITS_FOR_LOCK: Final = "(?i)^(waiting for (.* )?lock|locked|table lock|user lock|waiting for tables?( flush)?)$"
 """States of a MySQL session that waits for a lock
@@ -370,7 +367,6 @@ def read(reading: Reading) -> None:
     last: Taken | None = None
     torn: list[tuple[Taken, int]] = []
     broken = 0
-    placing = CurrentSlice()
     for table in reading.scan("slice"):
         first_line = table["line_no"][0].as_py()
         end = first_line + table.num_rows
@@ -396,14 +392,10 @@ def read(reading: Reading) -> None:
                 torn.append((taken, found))
         _account(reading, opened, first_line)
         numbers = np.searchsorted([taken.line_no for taken in opened], np.arange(first_line, end), side="right") - 1
-        is_first = placing.table is None
-        placing.table = table.append_column("number", pa.array(numbers))
-        if is_first:
-            reading.con.register("recorded_line", placing)
+        reading.show("recorded_line", table.append_column("number", longs(numbers)))
         broken = _store(reading, opened)
         last = opened[-1]
-    if placing.table is not None:
-        reading.con.unregister("recorded_line")
+    reading.hide("recorded_line")
     _finish(reading, last, torn, broken)
 
 
@@ -425,7 +417,7 @@ def _account(reading: Reading, opened: Sequence[Taken], first_line: int) -> None
 def _store(reading: Reading, opened: Sequence[Taken]) -> int:
     """Store what the rows of a slice become, and account for them; returns the last line that is no row, or 0."""
     con, ledger = reading.con, reading.ledger
-    con.register("taken", _taken_table(reading, opened))
+    reading.show("taken", _taken_table(reading, opened))
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE placed AS
@@ -435,7 +427,7 @@ def _store(reading: Reading, opened: Sequence[Taken]) -> int:
         WHERE NOT {OPENS}
         """
     )
-    con.unregister("taken")
+    reading.hide("taken")
     counts = con.execute(
         "SELECT family, count(*) FILTER (WHERE is_kept AND is_json), count(*) FROM placed GROUP BY family"
     ).fetchall()

@@ -170,6 +170,11 @@ def as_arrow(values: NDArray[Any], type_: pa.DataType, is_there: Flags | None = 
     return pa.Array.from_buffers(type_, len(values), [valid, pa.py_buffer(np.ascontiguousarray(values))])
 
 
+def longs_of(array: pa.Array) -> NDArray[np.int64]:
+    """Return an Arrow array of BIGINT or TIMESTAMP without NULLs as an ndarray, without a copy; see `as_arrow`."""
+    return np.frombuffer(array.buffers()[1], np.int64, len(array), 8 * array.offset)
+
+
 @functools.lru_cache(maxsize=64)
 def strings(texts: tuple[str, ...]) -> pa.StringArray:
     """Return a few texts as an Arrow array; `pa.array` of them would import pandas."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import psycopg
 
 from tests.lab.faults import TcpProxy
-from tests.lab.postgres import Postgres
+from tests.lab.postgres import Postgres, conninfo
 from tests.lab.server import Server, absent
 
 PROGRAM = "/usr/sbin/pgbouncer"
@@ -66,15 +66,7 @@ class PgBouncer(Server):
 
     def conninfo(self, **parameters: object) -> str:
         """A libpq connection string through the pooler."""
-        known = {
-            "host": "127.0.0.1",
-            "port": self.port,
-            "user": "postgres",
-            "dbname": "postgres",
-            "sslmode": "disable",
-            "gssencmode": "disable",
-        }
-        return psycopg.conninfo.make_conninfo("", **{**known, **parameters})
+        return conninfo(self.port, **parameters)
 
     def connect(self, *, autocommit: bool = True, **parameters: object) -> psycopg.Connection:
         """A client connection that stays open until the pooler stops."""

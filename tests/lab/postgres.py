@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psycopg
 
@@ -64,6 +64,19 @@ def require(version: int) -> int:
     return version
 
 
+def conninfo(port: int, **parameters: object) -> str:
+    """A libpq connection string for a server or a pooler of the lab, without the attempts at encryption."""
+    known: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "user": "postgres",
+        "dbname": "postgres",
+        "sslmode": "disable",
+        "gssencmode": "disable",
+    }
+    return psycopg.conninfo.make_conninfo("", **{**known, **parameters})
+
+
 class Postgres(Server):
     """One server.
 
@@ -111,15 +124,7 @@ class Postgres(Server):
 
     def conninfo(self, **parameters: object) -> str:
         """A libpq connection string; one attempt a connection, so that attempts can be counted."""
-        known = {
-            "host": "127.0.0.1",
-            "port": self.port,
-            "user": "postgres",
-            "dbname": "postgres",
-            "sslmode": "disable",
-            "gssencmode": "disable",
-        }
-        return psycopg.conninfo.make_conninfo("", **{**known, **parameters})
+        return conninfo(self.port, **parameters)
 
     def connect(self, *, autocommit: bool = True, **parameters: object) -> psycopg.Connection:
         """A connection that stays open until it is closed or the server stops.

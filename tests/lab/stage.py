@@ -220,6 +220,15 @@ class Stage:
         for name in names:
             self._launch(self._services[service], name)
 
+    def bring_back(self, service: str, settle_s: float, every_s: float, **dials: float) -> None:
+        """What helps against a storm: stop all instances, wait, start as many again, one each `every_s`."""
+        instances = len(self._running[service])
+        self.event("mitigation", service, "all workers stopped, to be started one instance after the other")
+        self.scale(service, 0)
+        self.turn(service, **dials)
+        self.settle(settle_s)
+        self.scale(service, instances, every_s=every_s)
+
     def deploy(self, service: str, says: str, every_s: float) -> None:
         """A rolling deploy: each instance is followed by a new one, which starts before the old one goes."""
         self.event("deploy", service, says)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from connforensics.evidence import scanner
 from connforensics.evidence.lines import SUSPECT
 
 if TYPE_CHECKING:
@@ -110,23 +111,19 @@ def longs(values: NDArray[np.int64], kind: pa.DataType | None = None) -> pa.Arra
     """
     import pyarrow as pa
 
-    whole = np.ascontiguousarray(values, dtype=np.int64)
-    return pa.Array.from_buffers(kind or pa.int64(), len(whole), [None, pa.py_buffer(whole)])
+    return scanner.as_arrow(np.asarray(values, dtype=np.int64), kind or pa.int64())
 
 
 def flags(values: NDArray[np.bool_]) -> pa.Array:
     """Return booleans as Arrow BOOLEAN, see `longs`."""
     import pyarrow as pa
 
-    return pa.Array.from_buffers(
-        pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little").tobytes())]
-    )
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, scanner.bitmap(values)])
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return a column of BIGINT or TIMESTAMP without NULLs as an ndarray, see `longs`."""
-    chunks = [chunk for chunk in column.chunks if len(chunk)]
-    parts = [np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), 8 * chunk.offset) for chunk in chunks]
+    parts = [scanner.longs_of(chunk) for chunk in column.chunks if len(chunk)]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 

@@ -17,8 +17,8 @@ SAYS = (
 SERVER = {"max_connections": 40}
 
 
-def play(stage: Stage) -> None:
-    """A minute and a half."""
+def play(stage: Stage, mitigated_s: float = 60) -> None:
+    """A minute and a half; the workers are stopped after so many seconds."""
     start_neighbours(stage)
     stage.start(Service("device-gateway", "held", size=8, rate=1.0, duration_ms=60), instances=3)
     stage.settle(8)
@@ -26,12 +26,8 @@ def play(stage: Stage) -> None:
     stage.until(20)
     stage.turn("device-gateway", contend_s=0.15)
     stage.restart_server("failover drill", pause_s=1.0)
-    stage.until(60)
-    stage.event("mitigation", "device-gateway", "all workers stopped, to be started one instance after the other")
-    stage.scale("device-gateway", 0)
-    stage.turn("device-gateway", contend_s=0.01)
-    stage.settle(6)
-    stage.scale("device-gateway", 3, every_s=4)
+    stage.until(mitigated_s)
+    stage.bring_back("device-gateway", settle_s=6, every_s=4, contend_s=0.01)
     stage.until(95)
     stage.onset = stage.event_at("server_ready")
     stage.onset_means = "the server took connections again and all workers came at once"

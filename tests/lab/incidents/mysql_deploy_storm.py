@@ -32,11 +32,7 @@ def play(stage: Stage) -> None:
     stage.event("deploy", "device-gateway", "version 2.4.0, all instances at once")
     stage.restart("device-gateway", "all instances are replaced")
     stage.until(55)
-    stage.event("mitigation", "device-gateway", "all workers stopped, to be started one instance after the other")
-    stage.scale("device-gateway", 0)
-    stage.turn("device-gateway", contend_s=0.01)
-    stage.settle(8)
-    stage.scale("device-gateway", 3, every_s=4)
+    stage.bring_back("device-gateway", settle_s=8, every_s=4, contend_s=0.01)
     stage.until(90)
     stage.onset = stage.event_at("deploy")
     stage.onset_means = "the new instances opened their pools, all at once"

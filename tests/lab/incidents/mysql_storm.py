@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from tests.lab.neighbours import start_neighbours
-from tests.lab.service import Service
+from tests.lab.incidents import mariadb_storm
 from tests.lab.stage import Stage
 
-CAUSE = "connection_storm"
+CAUSE = mariadb_storm.CAUSE
 ENGINE = "mysql"
-EVERY_S = 1.0
+EVERY_S = mariadb_storm.EVERY_S
 HAVE_LOGS = ("device-gateway",)
-SAYS = (
-    "The server is restarted with cold caches; 24 workers reconnect at once and again every third of a second without "
-    "jitter, dropped attempts still occupy slots, refusals feed on themselves until the workers are brought back one "
-    "by one."
-)
-SERVER = {"max_connections": 40}
+SAYS = mariadb_storm.SAYS
+SERVER = mariadb_storm.SERVER
 
 
 def play(stage: Stage) -> None:
     """A minute and a half."""
-    start_neighbours(stage)
-    stage.start(Service("device-gateway", "held", size=8, rate=1.0, duration_ms=60), instances=3)
-    stage.settle(8)
-    stage.begin()
-    stage.until(20)
-    stage.turn("device-gateway", contend_s=0.15)
-    stage.restart_server("failover drill", pause_s=1.0)
-    stage.until(62)
-    stage.event("mitigation", "device-gateway", "all workers stopped, to be started one instance after the other")
-    stage.scale("device-gateway", 0)
-    stage.turn("device-gateway", contend_s=0.01)
-    stage.settle(6)
-    stage.scale("device-gateway", 3, every_s=4)
-    stage.until(95)
-    stage.onset = stage.event_at("server_ready")
-    stage.onset_means = "the server took connections again and all workers came at once"
-    stage.culprit = {"kind": "service", "name": "device-gateway", "also": ["server"]}
+    mariadb_storm.play(stage, mitigated_s=62)

@@ -33,11 +33,7 @@ def play(stage: Stage) -> None:
     stage.turn("device-gateway", warm_s=0.09)
     stage.restart_server("failover drill", pause_s=1.0)
     stage.until(85)
-    stage.event("mitigation", "device-gateway", "all workers stopped, to be started one instance after the other")
-    stage.scale("device-gateway", 0)
-    stage.turn("device-gateway", warm_s=0.02)
-    stage.settle(8)
-    stage.scale("device-gateway", 3, every_s=5)
+    stage.bring_back("device-gateway", settle_s=8, every_s=5, warm_s=0.02)
     stage.until(130)
     stage.onset = stage.event_at("server_ready")
     stage.onset_means = "the server took connections again and all workers came at once"

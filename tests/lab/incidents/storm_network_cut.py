@@ -34,11 +34,7 @@ def play(stage: Stage) -> None:
     restored = time.time()
     stage.network.restore()
     stage.until(58)
-    stage.event("mitigation", "device-gateway", "all workers stopped, to be started one instance after the other")
-    stage.scale("device-gateway", 0)
-    stage.turn("device-gateway", contend_s=0.01)
-    stage.settle(6)
-    stage.scale("device-gateway", 3, every_s=4)
+    stage.bring_back("device-gateway", settle_s=6, every_s=4, contend_s=0.01)
     stage.until(85)
     stage.onset = restored
     stage.onset_means = "the network was back and all workers came at once"
