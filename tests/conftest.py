@@ -8,8 +8,15 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 FORBIDDEN = os.environ.get("CONNFORENSICS_NO_SKIP") == "1"
+
+
+settings.register_profile("reproducible", derandomize=True)
+if FORBIDDEN:
+    # What continuous integration finds, the next run finds again; other runs look for what nobody has seen yet.
+    settings.load_profile("reproducible")
 
 
 def forbidden(reporter: pytest.TerminalReporter) -> list[pytest.TestReport]:

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from connforensics.evidence import identify
-from tests.lab import hikari, node, php
+from tests.lab import hikari, mariadb, node, php
 from tests.lab.postgres import Postgres, available_versions, require
 from tests.test_formats import Read, head_of, read
 
@@ -90,6 +91,16 @@ def server() -> Postgres:  # type: ignore[misc]
     with Postgres(version, max_connections=10) as running:
         running.run("CREATE ROLE app_web LOGIN", "CREATE ROLE app_full LOGIN CONNECTION LIMIT 1")
         yield running
+
+
+@pytest.fixture(scope="module")
+def maria() -> Iterator[mariadb.MariaDB]:
+    with mariadb.MariaDB(max_connections=10) as server:
+        server.run(
+            "CREATE USER app_web@'127.0.0.1'",
+            "CREATE USER app_full@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1",
+        )
+        yield server
 
 
 def play(program: str, *arguments: str) -> tuple[str, int, int]:
@@ -224,6 +235,31 @@ def test_node_postgres_is_refused(server: Postgres, tmp_path: Path) -> None:
     assert counted["refusals"] > 0
     assert kinds["client_refused"] == counted["refusals"]
     assert kinds["pool_timeout"] == counted["timeouts"]
+
+
+def test_mysql2_runs_dry(maria: mariadb.MariaDB, tmp_path: Path) -> None:
+    log, counted = node.exhaust(maria.port, user="app_web", library="mysql2")
+    found, kinds = ingested(log, tmp_path)
+    assert counted == {"timeouts": 2, "refusals": 0}
+    assert kinds == {"pool_timeout": 2}
+    assert {row["reason"] for row in found.rows["event"]} == {"queue_full"}
+    [sample] = found.rows["pool_sample"]
+    assert (sample["service"], sample["size"], sample["idle"], sample["waiting"]) == ("orders", 2.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("user", "reason"), [("app_full", "quota"), ("app_web", "full")])
+def test_mysql2_is_refused(maria: mariadb.MariaDB, tmp_path: Path, user: str, reason: str) -> None:
+    taken = [maria.connect("app_full")] if user == "app_full" else list(maria.fill("app_web").held)
+    try:
+        log, counted = node.exhaust(maria.port, user=user, library="mysql2")
+    finally:
+        for connection in taken:
+            connection.close()
+    found, kinds = ingested(log, tmp_path)
+    assert counted["refusals"] > 0
+    assert kinds["client_refused"] == counted["refusals"]
+    assert kinds["pool_timeout"] == counted["timeouts"]
+    assert {row["reason"] for row in found.rows["event"] if row["kind"] == "client_refused"} == {reason}
 
 
 def test_php_is_refused(server: Postgres, tmp_path: Path) -> None:

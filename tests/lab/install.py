@@ -77,7 +77,7 @@ NEEDS = (
     Need("prometheus-mysqld-exporter", ("prometheus-mysqld-exporter",), "its pages about MariaDB"),
     Need("java", ("default-jdk-headless",), "HikariCP"),
     Need("php", ("php-cli",), "PDO", also=("php-pgsql",)),
-    Need("npm", ("npm",), "further versions of PostgreSQL, MySQL, node-postgres"),
+    Need("npm", ("npm",), "further versions of PostgreSQL, MySQL, node-postgres, mysql2"),
 )
 
 
@@ -264,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from tests.lab import hikari, node
 
-    programs = {"HikariCP": hikari.jars, "node-postgres": node.modules}
+    programs = {"HikariCP": hikari.jars, "node-postgres and mysql2": node.modules}
     absent = [name for name, fetch in programs.items() if not fetch()]
     for name in programs:
         print(f"{name}: {'MISSING, it could not be fetched' if name in absent else 'in the lab'}")
