@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 INCIDENT ?= data/pool-leak
 OUT ?= report
 LAB := $(VENV)/.lab
+# One more than there are cores: some tests wait for servers.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 .PHONY: help setup lab report test lint lock bench incidents clean
 
@@ -42,7 +44,7 @@ report: setup ## the post-mortem of a bundled real incident (INCIDENT=data/NAME 
 	@$(BIN)/connforensics report $(INCIDENT)/evidence -o $(OUT) --title "Post-mortem of $(notdir $(INCIDENT))"
 
 test: setup lab ## all tests
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy --strict
 	@$(BIN)/ruff check .

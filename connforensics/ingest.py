@@ -18,7 +18,7 @@ from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
 from connforensics.evidence import Head, Ledger, Reading, ReadOptions, archives, formats
 from connforensics.evidence.containers import Unpacked, reason, sha256
-from connforensics.evidence.lines import SUSPECT, slices
+from connforensics.evidence.lines import SUSPECT, ahead, slices
 from connforensics.evidence.recognition import Part, Recognition, by_stream, recognise, recognise_as
 from connforensics.evidence.unwrapping import Wrapping
 from connforensics.schema import BY_NAME, EVIDENCE_TABLES, quoted
@@ -68,10 +68,10 @@ def ingest(
     con = create_or_open(case_path)
     outcomes: list[Ingested] = []
     try:
-        for path, shown in files:
+        for (path, shown), looked in ahead(lambda file: _look_ahead(*file, options), files):
             if progress is not None:
                 progress(shown)
-            outcomes += _ingest_path(con, case_path, path, shown, options)
+            outcomes += _ingest_path(con, case_path, path, shown, options, looked)
         with storage_errors(case_path):
             _name_server(con)
             con.execute("CHECKPOINT")
@@ -118,10 +118,46 @@ def _name_server(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("COMMIT")
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A file, its first lines (whether they are all), and what it is by them."""
+
+    unpacked: Unpacked
+    head: Head
+    is_whole: bool
+    found: Recognition
+
+
+def _look(unpacked: Unpacked, name: str, options: ReadOptions) -> _Looked:
+    head, is_whole = head_of(unpacked, name)
+    if options.format is not None:
+        return _Looked(unpacked, head, is_whole, recognise_as(formats()[options.format], head))
+    return _Looked(unpacked, head, is_whole, recognise(head, is_whole=is_whole))
+
+
+def _look_ahead(path: Path, shown: str, options: ReadOptions) -> _Looked | None:
+    """Look at a file while its predecessor is read; None for an archive, and for what cannot be read."""
+    source, archive = archives.opened(path, shown)
+    if source.unpacked is None or archive is not None:
+        return None
+    try:
+        return _look(source.unpacked, path.name, options)
+    except (OSError, EvidenceError):
+        return None
+
+
 def _ingest_path(
-    con: duckdb.DuckDBPyConnection, case_path: Path, path: Path, shown: str, options: ReadOptions
+    con: duckdb.DuckDBPyConnection,
+    case_path: Path,
+    path: Path,
+    shown: str,
+    options: ReadOptions,
+    looked: _Looked | None,
 ) -> Iterator[Ingested]:
     """Ingest a file, or every file of an archive."""
+    if looked is not None:
+        yield _ingest_file(con, case_path, looked.unpacked, shown, options, looked)
+        return
     is_empty = True
     for source in archives.sources(path, shown):
         is_empty = False
@@ -170,7 +206,12 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _ingest_file(
-    con: duckdb.DuckDBPyConnection, case_path: Path, unpacked: Unpacked, shown: str, options: ReadOptions
+    con: duckdb.DuckDBPyConnection,
+    case_path: Path,
+    unpacked: Unpacked,
+    shown: str,
+    options: ReadOptions,
+    looked: _Looked | None = None,
 ) -> Ingested:
     try:
         with ThreadPoolExecutor(1) as hashing:
@@ -180,7 +221,7 @@ def _ingest_file(
                 known = con.execute("SELECT 1 FROM source WHERE sha256 = ?", [hashed.result()]).fetchall()
                 if known:
                     return Ingested(shown, "already there", why="a source with the same SHA-256 is in the case")
-            source, found = _looked_at(con, unpacked, Path(shown).name, options)
+            source, found = _ready(con, looked or _look(unpacked, Path(shown).name, options), options)
             with storage_errors(case_path):
                 con.execute("BEGIN")
                 try:
@@ -206,20 +247,14 @@ def _ingest_file(
     )
 
 
-def _looked_at(
-    con: duckdb.DuckDBPyConnection, unpacked: Unpacked, name: str, options: ReadOptions
-) -> tuple[Reading, Recognition]:
+def _ready(con: duckdb.DuckDBPyConnection, looked: _Looked, options: ReadOptions) -> tuple[Reading, Recognition]:
     """Return a source ready to be read, and what it holds."""
-    head, is_whole = head_of(unpacked, name)
-    if options.format is not None:
-        found = recognise_as(formats()[options.format], head)
-    else:
-        found = recognise(head, is_whole=is_whole)
+    unpacked, head, found = looked.unpacked, looked.head, looked.found
     wrapping = None
     if found.layers:
         wrapping = Wrapping(found.layers, options.timezone, _latest(con, unpacked.path))
-        if any(part.streams for part in found.parts) and not is_whole:
-            found = replace(found, parts=by_stream(_stream_heads(unpacked, wrapping, name)))
+        if any(part.streams for part in found.parts) and not looked.is_whole:
+            found = replace(found, parts=by_stream(_stream_heads(unpacked, wrapping, head.name)))
     [(source_id,)] = con.execute("SELECT coalesce(max(source_id), 0) + 1 FROM source").fetchall()
     return Reading(con, source_id, unpacked, head, options, server=options.server, wrapping=wrapping), found
 

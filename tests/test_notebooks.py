@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from nbformat import NotebookNode
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from connforensics import charts
 from connforensics.errors import ConnforensicsError, NotUnderstoodError, UsageError
 from connforensics.report import run
 from connforensics.report.advice import WORDS
-from connforensics.report.parameters import TAG, checked, declared, tags
+from connforensics.report.parameters import TAG, Value, checked, declared, tags
 from connforensics.report.run import notebook_path, write_report
 from tests.recorded import NAMES, case_of
 from tests.synthetic import empty_case, leak_case
@@ -67,7 +72,7 @@ PANDAS_VERBS = frozenset(
 ALLOWED_IMPORTS = ("connforensics", "__future__")
 
 
-def read(path: Path) -> nbformat.NotebookNode:
+def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
@@ -180,10 +185,59 @@ def test_a_notebook_needs_one_parameters_cell() -> None:
         declared(nbformat.v4.new_notebook())
 
 
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """An IPython of this process: what a kernel runs cells in, without four seconds of imports for each notebook."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def executed_here(shell: InteractiveShell, parameters: Mapping[str, Value]) -> NotebookNode:
+    """The post-mortem with the outputs of its cells, as papermill leaves it."""
+    notebook = parameterize_notebook(load_notebook_node(str(notebook_path())), dict(parameters))
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        with shell.display_trap, capture_output() as got:
+            shell.run_cell(cell.source).raise_error()
+        cell.outputs = [
+            nbformat.v4.new_output("display_data", data=output.data, metadata=output.metadata or {})
+            for output in got.outputs
+        ]
+        if got.stdout:
+            cell.outputs.insert(0, nbformat.v4.new_output("stream", text=got.stdout))
+    return notebook
+
+
+def shown(notebook: NotebookNode) -> list[dict[str, object]]:
+    """What each cell shows: texts as one, and the data of each display."""
+    cells = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    return [
+        {
+            "text": "".join(output.text for output in outputs if output.output_type == "stream"),
+            "data": [output.data for output in outputs if output.output_type != "stream"],
+        }
+        for outputs in cells
+    ]
+
+
+def test_a_shell_shows_what_a_kernel_shows(shell: InteractiveShell, tmp_path: Path) -> None:
+    template = read(notebook_path())
+    parameters = checked(template, {"case_path": str(leak_case(tmp_path / "case.duckdb"))})
+    by_kernel, failure = run._executed(template, parameters)
+    assert failure is None
+    assert shown(executed_here(shell, parameters)) == shown(by_kernel)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_on_every_recorded_incident(
-    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    name: str,
+    shell: InteractiveShell,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(run, "_executed", lambda _, parameters: (executed_here(shell, parameters), None))
     paths = write_report(case_of(name, tmp_path_factory), tmp_path / "report", title=name)
     assert paths.verdict["cause"] in WORDS
     assert paths.html.stat().st_size <= 3_000_000
@@ -194,8 +248,8 @@ def test_the_notebook_to_explore_with_runs(write: Callable[[Path], Path], tmp_pa
     case = write(tmp_path / "case.duckdb")
     executed, failure = run._executed(read(notebook_path("explore.ipynb")), {"case_path": str(case)})
     assert failure is None
-    shown = [mime for cell in executed.cells for output in cell.get("outputs", []) for mime in output.get("data", {})]
-    assert shown.count(charts.MIME) == 2
+    mimes = [mime for cell in executed.cells for output in cell.get("outputs", []) for mime in output.get("data", {})]
+    assert mimes.count(charts.MIME) == 2
 
 
 def test_it_runs_on_an_empty_case_and_says_so(tmp_path: Path) -> None:

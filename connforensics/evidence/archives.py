@@ -48,7 +48,7 @@ class Source:
 
 def sources(path: Path, shown: str) -> Iterator[Source]:
     """Yield a file, cited as `shown`, or every file of the archive that it is; each is there until the next is asked for."""
-    found, archive = _opened(path, shown)
+    found, archive = opened(path, shown)
     if found.unpacked is None or archive is None:
         yield found
         return
@@ -57,12 +57,12 @@ def sources(path: Path, shown: str) -> Iterator[Source]:
         if member.path is None:
             yield Source(inner, None, member.why)
             continue
-        found, archive = _opened(member.path, inner)
+        found, archive = opened(member.path, inner)
         yield found if archive is None else Source(inner, None, "an archive in an archive: unpack it by hand")
 
 
-def _opened(path: Path, shown: str) -> tuple[Source, str | None]:
-    """Return a file, and which kind of archive it is."""
+def opened(path: Path, shown: str) -> tuple[Source, str | None]:
+    """Return a file, and which kind of archive it is; None where it is none."""
     try:
         unpacked = unpack(path, path.stat().st_size)
         return Source(shown, unpacked), kind(unpacked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 SLICE_BYTES = 64 << 20
 """Text handed to DuckDB at once: large enough for all cores, small enough to keep memory flat on any file."""
 
+FIRST_SLICE_BYTES = 8 << 20
+"""Text in the first slice; each further one is twice as large, up to `SLICE_BYTES`, so that no core waits long at first."""
+
 BATCH_BYTES = 2 << 20
 """Text in one record batch: near a core's cache, with enough lines to make numpy's calls cheap; DuckDB's threads share them out."""
 
@@ -34,6 +38,7 @@ SUSPECT = r"(?i)\b(connections?|clients?|max_connections|slots?|disconnection)\b
 _LF = 10
 _CR = 13
 
+Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
@@ -62,12 +67,14 @@ def slices(unpacked: Unpacked, slice_bytes: int = SLICE_BYTES) -> Iterator[pa.Ta
 def _tables(unpacked: Unpacked, slice_bytes: int) -> Iterator[pa.Table]:
     batches: list[pa.RecordBatch] = []
     size = 0
+    wanted = min(FIRST_SLICE_BYTES, slice_bytes)
     for batch, size_read in _batches(unpacked):
         batches.append(batch)
         size += size_read
-        if size >= slice_bytes:
+        if size >= wanted:
             yield pa.Table.from_batches(batches)
             batches, size = [], 0
+            wanted = min(2 * wanted, slice_bytes)
     if batches:
         yield pa.Table.from_batches(batches)
 
@@ -107,20 +114,20 @@ def read_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         thread.join()
 
 
-def ahead(make: Callable[[pa.Table], Made], tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, Made]]:
-    """Yield each table and what `make` makes of it, made in a thread while its predecessor is being worked on.
+def ahead(make: Callable[[Item], Made], items: Iterable[Item], at_once: int = 1) -> Iterator[tuple[Item, Made]]:
+    """Yield each item and what `make` makes of it, made in `at_once` threads while its predecessor is being worked on.
 
-    `tables` is advanced by the caller's thread alone: what it reads from may be bound to it.
+    `items` is advanced by the caller's thread alone: what it reads from may be bound to it.
     """
-    with ThreadPoolExecutor(1) as thread:
-        before: tuple[pa.Table, Future[Made]] | None = None
-        for table in tables:
-            made = thread.submit(make, table)
-            if before is not None:
-                yield before[0], before[1].result()
-            before = table, made
-        if before is not None:
-            yield before[0], before[1].result()
+    with ThreadPoolExecutor(at_once) as threads:
+        begun: deque[tuple[Item, Future[Made]]] = deque()
+        for item in items:
+            begun.append((item, threads.submit(make, item)))
+            if len(begun) > at_once:
+                first, made = begun.popleft()
+                yield first, made.result()
+        for first, made in begun:
+            yield first, made.result()
 
 
 def _batches(unpacked: Unpacked) -> Iterator[tuple[pa.RecordBatch, int]]:

@@ -556,14 +556,15 @@ class Events:
         apart: Callable[[pa.Table, Manner], Apart],
         last: Callable[[Manner], Apart] | None = None,
         more: Callable[[], int] | None = None,
+        at_once: int = 1,
     ) -> None:
-        """Go through the source: `apart` takes a slice apart, in a thread of its own while the one before is stored.
+        """Go through the source: `apart` takes slices apart, in `at_once` threads while the one before is stored.
 
         It is asked again for a slice that shows the log to be written otherwise than it was told. `last` is asked once
         for what no slice was complete without, `more` whenever lines are left over: it finds them in the table
         `left_line`, deletes those it knows and returns how many it understood. The rest is unknown.
         """
-        for table, taken in ahead(lambda table: apart(table, self.manner), self.reading.scan("slice")):
+        for table, taken in ahead(lambda table: apart(table, self.manner), self.reading.scan("slice"), at_once):
             self._slice(table.num_rows, taken, functools.partial(apart, table), more)
         if last is not None:
             self._slice(0, last(self.manner), last, more)

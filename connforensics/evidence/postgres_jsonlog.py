@@ -116,7 +116,7 @@ class _Reader:
                 self.events.listen(messages.languages(str(record["error_severity"]), str(record.get("message"))))
 
     def read(self) -> None:
-        self.events.read(_apart, more=self._decoded)
+        self.events.read(_apart, more=self._decoded, at_once=2)
 
     def _decoded(self) -> int:
         """Take what does not stand in the server's order, or holds escapes, through a JSON parser."""
@@ -234,14 +234,21 @@ _BEHIND: Final = (
 def _piece(scan: Scan, key: _Key, escaped: Flags) -> Texts:
     """Read a key and its value where they stand."""
     is_there = scan.option(key.written)
-    start = scan.at
+    rows = np.flatnonzero(is_there)
+    if not len(rows):
+        return Texts(scan.block, scan.at, scan.at)
+    own = scan if len(rows) == len(is_there) else scan[rows]
     if key.is_number:
-        value, has_escape = scan.run(DIGITS, least=0), is_there & False
+        value = own.run(DIGITS, least=0)
     else:
-        value, has_escape = scan.string()
-    scan.at = np.where(is_there, scan.at, start)
-    escaped |= has_escape & is_there
-    return Texts(value.block, value.starts, np.where(is_there, value.ends, value.starts))
+        value, has_escape = own.string()
+        escaped[rows] |= has_escape
+    if own is scan:
+        return value
+    starts, ends = scan.at.copy(), scan.at.copy()
+    starts[rows], ends[rows] = value.starts, value.ends
+    scan.at[rows] = own.at
+    return Texts(scan.block, starts, ends)
 
 
 def _walk(apart: Apart, numbers: NDArray[np.int64], texts: Texts) -> None:

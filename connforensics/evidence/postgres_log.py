@@ -78,8 +78,10 @@ _OWN_LABELS: Final = frozenset({"LOG", "STATEMENT"})
 
 _FOREIGN = re.compile(
     r"\b(?:ERROR|WARN(?:ING)?|INFO|DEBUG|TRACE|SEVERE|CRITICAL|FATAL|Exception|Error|Caused by|failed|refused)\b|^\s*[{<\"]"
+    r"|\.(?:rb|py|js|ts|go|php|pl|java|ex|exs|rs|cs|cpp):\d+:|\bpid \d+: $"
 )
-"""Words before the severity that say another program quotes a server's message."""
+"""What stands before the severity where another program quotes a server's message: its own words, a place in its code,
+Pgpool-II's prefix."""
 
 
 def _certainty(lines: Sequence[str], told: Sequence[Told], found: Sequence[Prefix]) -> float:
@@ -104,6 +106,9 @@ def _certainty(lines: Sequence[str], told: Sequence[Told], found: Sequence[Prefi
         sure = 0.6
     elif (own >= 3 and known) or (letters & set("ud") and known >= 3):
         sure = 0.5
+    elif not first.elements and known == len(told):
+        # An empty prefix, the default before 10, and somebody looked for refusals alone.
+        sure = 0.4
     else:
         return 0.0
     # What stands before the time is somebody else's: a syslog daemon's, a container runtime's.
@@ -232,7 +237,7 @@ class _Reader:
                 self.zones.note(found["stamp"])
 
     def read(self) -> None:
-        self.events.read(self._apart, more=self._left)
+        self.events.read(self._apart, more=self._left, at_once=2)
 
     def _listen(self, line: str) -> None:
         """Note the languages a line may be in."""

@@ -230,6 +230,10 @@ class Scan:
         self.ends = texts.ends
         self.fits: Flags = np.ones(len(texts), dtype=bool)
 
+    def __getitem__(self, rows: Places) -> Scan:
+        """Return a walk over some of the texts, from where this one is."""
+        return Scan(Texts(self.block, self.at[rows], self.ends[rows]))
+
     def _advance(self, steps: int | NDArray[Any]) -> None:
         self.at = np.minimum(self.at + steps, self.block.last)
 

@@ -66,7 +66,7 @@ class PgBouncer(Server):
 
     def conninfo(self, **parameters: object) -> str:
         """A libpq connection string through the pooler."""
-        return conninfo(self.port, **parameters)
+        return conninfo(**{"port": self.port, **parameters})
 
     def connect(self, *, autocommit: bool = True, **parameters: object) -> psycopg.Connection:
         """A client connection that stays open until the pooler stops."""

@@ -64,11 +64,10 @@ def require(version: int) -> int:
     return version
 
 
-def conninfo(port: int, **parameters: object) -> str:
-    """A libpq connection string for a server or a pooler of the lab, without the attempts at encryption."""
+def conninfo(**parameters: object) -> str:
+    """A libpq connection string for a server or a pooler of the lab (its `port`), without the attempts at encryption."""
     known: dict[str, Any] = {
         "host": "127.0.0.1",
-        "port": port,
         "user": "postgres",
         "dbname": "postgres",
         "sslmode": "disable",
@@ -124,7 +123,7 @@ class Postgres(Server):
 
     def conninfo(self, **parameters: object) -> str:
         """A libpq connection string; one attempt a connection, so that attempts can be counted."""
-        return conninfo(self.port, **parameters)
+        return conninfo(**{"port": self.port, **parameters})
 
     def connect(self, *, autocommit: bool = True, **parameters: object) -> psycopg.Connection:
         """A connection that stays open until it is closed or the server stops.
