@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from connforensics import clocks
 from connforensics.case import create_or_open, storage_errors
 from connforensics.errors import EvidenceError, UsageError
 from connforensics.evidence import Head, Ledger, Reading, ReadOptions, archives, formats
@@ -74,6 +75,7 @@ def ingest(
             outcomes += _ingest_path(con, case_path, path, shown, options, looked)
         with storage_errors(case_path):
             _name_server(con)
+            clocks.estimate(con)
             con.execute("CHECKPOINT")
     finally:
         con.close()

@@ -17,7 +17,7 @@ PACKAGE = Path(connforensics.__file__).parent
 FLOORS = (
     ("errors", "schema"),
     ("evidence", "record"),
-    ("case", "ingest", "annotate", "identification"),
+    ("case", "clocks", "ingest", "annotate", "identification"),
     ("analyses", "causes", "verdict"),
     ("charts", "colours", "time_axis"),
     ("report",),
