@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import signal
@@ -208,6 +209,12 @@ def prometheus(
         )
 
 
+def _say(text: str) -> None:
+    """Say it, where there is somebody to: a terminal that was closed and a reader that left do not end a recording."""
+    with contextlib.suppress(OSError, ValueError):
+        typer.echo(text, err=True)
+
+
 def _addresses(kind: Kind, targets: list[str], name: str) -> list[Address]:
     from connforensics.record import address
 
@@ -216,6 +223,17 @@ def _addresses(kind: Kind, targets: list[str], name: str) -> list[Address]:
             "--name names one server, several are given", "Name each in a file: connforensics record many."
         )
     return address.distinct([address.parse(kind, target, name) for target in targets])
+
+
+DRIVERS = ("psycopg", "pymysql", "zstandard")
+
+
+def _need_drivers() -> None:
+    from importlib.util import find_spec
+
+    absent = [name for name in DRIVERS if find_spec(name) is None]
+    if absent:
+        raise UsageError(f"recording needs {', '.join(absent)}", "Install it: pip install 'connforensics[record]'.")
 
 
 def _plan(
@@ -230,6 +248,7 @@ def _plan(
     cool_down: str,
     then: str,
 ) -> Plan:
+    _need_drivers()
     from connforensics.record import amounts
     from connforensics.record.run import Plan
     from connforensics.record.texts import QueryText
@@ -257,19 +276,23 @@ def _plan(
 
 
 def _record(addresses: list[Address], plan: Plan, defaults_file: Path | None, as_json: bool) -> None:
+    from connforensics.record import option_file
     from connforensics.record.run import Recorder, target_of
 
+    if defaults_file is not None:
+        option_file.read(defaults_file)
     recorder = Recorder(
         [(target_of(address, defaults_file), address.server) for address in addresses],
         plan,
-        lambda text: typer.echo(text, err=True),
+        _say,
     )
 
     def leave(number: int, frame: FrameType | None) -> None:
         recorder.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, leave)
     outcomes = recorder.run()
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(each) for each in outcomes], indent=2))

@@ -57,6 +57,32 @@ def test_nobody_there_is_exit_code_4(tmp_path: Path) -> None:
             run(kind, target, "-o", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "more", "said"),
+    [
+        ("mysql", "mysql://u@h/?port=abc", [], "port is no number"),
+        ("mysql", "mysql://u@h/?extra_port=abc", [], "extra_port is no number"),
+        ("mysql", "u@h", ["--defaults-file", "absent.cnf"], "absent.cnf: No such file"),
+        ("pgbouncer", "host=h", ["--trigger", "idle_in_transaction_age>1s"], "does not tell idle_in_transaction_age"),
+        ("proxysql", "u@h", ["--trigger", "waiting>1"], "does not tell waiting"),
+    ],
+)
+def test_what_could_never_work_is_said_at_once(
+    kind: str, target: str, more: list[str], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(kind, target, "-o", str(tmp_path / "rec"), *more)
+    assert said in caught.value.what
+    assert not (tmp_path / "rec").exists()
+
+
+def test_absent_drivers_are_said_with_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="recording needs psycopg, pymysql, zstandard") as caught:
+        run("postgres", "host=db", "-o", str(tmp_path))
+    assert "connforensics[record]" in str(caught.value.hint)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         run("many", str(tmp_path / "no.toml"), "-o", str(tmp_path))

@@ -21,7 +21,7 @@ from connforensics.case import open_case
 from connforensics.errors import EvidenceError
 from connforensics.ingest import ingest
 from connforensics.record import address
-from connforensics.record.run import SAME_START
+from connforensics.record.run import CLOCKS_AGREE, SAME_START
 from tests.lab import faults, mariadb, pgbouncer
 from tests.lab.faults import Clock, TcpProxy
 from tests.lab.pgbouncer import PgBouncer
@@ -224,14 +224,57 @@ def test_a_failover_is_survived_and_recorded(tmp_path: Path) -> None:
         time.sleep(SAME_START.total_seconds() + 0.5)
         with Postgres(require(16)) as standby:
             standby.run("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
+            time.sleep(CLOCKS_AGREE.total_seconds() + 0.5)
+            go_on(recording, "activity")
             line.lead_to(standby.port)
             line.reset()
-            recording.wait_until(lambda r: says(r, "the server was started at"))
+            recording.wait_until(lambda r: says(r, "another server answers"))
             go_on(recording, "activity")
     versions = [head["version"].partition(".")[0] for head in recording.heads("activity")]
     assert sorted(set(versions)) == ["15", "16"]
     with open_case(case_of(recording, tmp_path / "case.duckdb")) as case:
-        assert case.scalar("SELECT count(*) FROM event WHERE kind = 'server_starting'") >= 1
+        assert case.rows("SELECT kind FROM event WHERE text LIKE 'server_changed%'") == [("server_ready",)]
+
+
+def test_another_host_of_the_connection_string_is_another_server(tmp_path: Path) -> None:
+    """The one that answers next was started before the last sample of the one before, so that one was not restarted."""
+    with Postgres(require(16)) as standby, Postgres(require(15)) as primary:
+        for server in (standby, primary):
+            server.run("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
+        both = standby.conninfo(user="monitor", host="127.0.0.1,127.0.0.1", port=f"{primary.port},{standby.port}")
+        with Recording(tmp_path / "rec", [address.parse("postgres", both, "db")]) as recording:
+            go_on(recording, "activity")
+            time.sleep(SAME_START.total_seconds() + 0.5)
+            go_on(recording, "activity")
+            primary.end()
+            recording.wait_until(lambda r: says(r, f"another server answers at 127.0.0.1:{standby.port}"))
+            go_on(recording, "activity")
+    (moment_of_change,) = [row["event_at"] for row in recording.rows("events") if row["what"] == "server_changed"]
+    with open_case(case_of(recording, tmp_path / "case.duckdb")) as case:
+        assert case.rows("SELECT kind, engine FROM event WHERE text LIKE 'server_changed%'") == [
+            ("server_ready", "postgres")
+        ]
+        assert case.scalar("SELECT count(*) FROM event WHERE kind = 'server_starting'") == 0
+        first = case.scalar("SELECT max(event_at) FROM event WHERE kind = 'server_ready'")
+    assert first.isoformat() == moment_of_change.removesuffix("Z")
+
+
+def test_a_standby_is_told_and_its_promotion_recorded(tmp_path: Path) -> None:
+    with Postgres(require(15)) as standby:
+        standby.run("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
+        standby.end()
+        (standby.data / "standby.signal").touch()
+        standby.start()
+        there = address.parse("postgres", standby.conninfo(user="monitor"), "db")
+        with Recording(tmp_path / "rec", [there]) as recording:
+            go_on(recording, "activity")
+            assert says(recording, "the server is a standby")
+            standby.run("SELECT pg_promote()")
+            recording.wait_until(lambda r: says(r, "a standby was promoted"))
+            go_on(recording, "activity")
+    assert recording.outcomes[0].reconnects == 0
+    with open_case(case_of(recording, tmp_path / "case.duckdb")) as case:
+        assert case.rows("SELECT kind FROM event WHERE text LIKE 'promoted%'") == [("server_ready",)]
 
 
 def test_a_server_killed_is_found_again_and_all_before_reads_back(watched: Recorded, tmp_path: Path) -> None:
@@ -362,6 +405,17 @@ def test_a_folder_that_cannot_be_made_is_exit_code_of_storage(tmp_path: Path) ->
     _, talk = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Not a directory" in talk
+
+
+@pytest.mark.skipif(not faults.may_mount(), reason="only root may mount a file system read-only")
+def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
+    """It would hold a week in vain and say so in one line of the journal."""
+    with faults.small_disk(1 << 20) as small:
+        subprocess.run(["mount", "-o", "remount,ro", str(small.path)], check=True)
+        process = start(small.path, "host=127.0.0.1 user=x")
+        said = process.communicate(timeout=20)[1]
+    assert process.returncode != 0
+    assert "cannot be written" in said
 
 
 def test_a_clock_that_is_wrong_is_seen_beside_the_recorders(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from connforensics.ingest import ingest
 from connforensics.record import amounts
 from connforensics.record.files import File, Folder, Lines, Retention
 from connforensics.record.run import Plan, Watch
-from connforensics.record.target import Rows, Sample, Stamp
+from connforensics.record.target import GAUGES, Rows, Sample, Stamp
 from connforensics.record.trigger import Bar, Ring
 
 NOW = datetime(2026, 11, 21, 3, 12)
@@ -221,7 +221,7 @@ def test_the_ring_holds_the_last_minutes(tmp_path: Path) -> None:
     ring = Ring(timedelta(minutes=10))
     for second in range(0, 3600, 5):
         moment = NOW + timedelta(seconds=second)
-        ring.add("activity", moment, f"{second}\n".encode())
+        ring.add("activity", moment, f"{second}\n".encode(), second)
     begun, frames = ring.parts()["activity"]
     path = tmp_path / "x.zst"
     path.write_bytes(frames)
@@ -229,11 +229,60 @@ def test_the_ring_holds_the_last_minutes(tmp_path: Path) -> None:
     assert seconds == list(range(seconds[0], 3600, 5))
     assert 3600 - 12 * 60 < seconds[0] <= 3600 - 10 * 60
     assert begun == NOW + timedelta(seconds=seconds[0])
-    ring.add("activity", NOW + timedelta(hours=1), b"more\n")
+    ring.add("activity", NOW + timedelta(hours=1), b"more\n", 3600)
     path.write_bytes(ring.parts()["activity"][1])
     assert text_of(path).endswith("3595\nmore\n")
     ring.forget("activity")
     assert ring.parts() == {}
+
+
+def test_the_ring_forgets_also_while_the_clock_of_the_machine_is_set_back(tmp_path: Path) -> None:
+    ring = Ring(timedelta(minutes=10))
+    for second in range(3600):
+        moment = NOW + timedelta(seconds=second) - (timedelta(days=1) if second > 60 else timedelta())
+        ring.add("activity", moment, f"{second}\n".encode(), second)
+    path = tmp_path / "x.zst"
+    path.write_bytes(ring.parts()["activity"][1])
+    seconds = [int(line) for line in text_of(path).split()]
+    assert seconds == list(range(seconds[0], 3600))
+    assert 3600 - 12 * 60 < seconds[0] <= 3600 - 10 * 60
+
+
+def test_what_the_ring_gives_out_next_is_called_by_its_own_beginning() -> None:
+    ring = Ring(timedelta(minutes=10))
+    for second in (0, 1):
+        ring.add("activity", NOW + timedelta(seconds=second), b"x\n", second)
+        assert ring.parts()["activity"][0] == NOW + timedelta(seconds=second)
+        ring.forget("activity")
+
+
+def test_a_file_that_somebody_removed_is_begun_anew(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "db", 1 << 20, print, print)
+    assert folder.append("activity", NOW, sample(range(3)))
+    for path in folder.paths():
+        path.unlink()
+    (tmp_path / "db").rmdir()
+    assert folder.is_new_hour("activity", NOW), "what stands at the head of each file stands in the next one too"
+    assert folder.append("activity", NOW, sample(range(4)))
+    (path,) = folder.paths()
+    folder.close()
+    assert len(text_of(path).splitlines()) == 5
+
+
+def test_a_file_of_the_ring_takes_the_place_of_no_other(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, 1 << 20, print, print)
+    for _ in range(2):
+        assert folder.add_file("activity", NOW, b"")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_many_servers_share_the_space(tmp_path: Path) -> None:
+    """No file being written is removed: those of all servers together must fit."""
+    plan = Plan(tmp_path, max_bytes=1 << 20)
+    alone, *among = (Watch(Fed(), None, plan, threading.Event(), print, number) for number in (1, 32))  # type: ignore[arg-type]
+    for watch, most in ((alone, plan.max_bytes // 16), (among[0], plan.max_bytes // 16 // 32)):
+        assert watch._folder is not None
+        assert watch._folder.most_bytes == most
 
 
 def test_a_ring_of_500_sessions_is_cheap() -> None:
@@ -366,7 +415,7 @@ def test_samples_lie_across_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 class Fed:
     """A target whose samples are made up, so that a day passes in seconds."""
 
-    name, engine, version, own = "fed", "postgres", "16.4", 1
+    name, engine, version, own, place, gauges = "fed", "postgres", "16.4", 1, "127.0.0.1:5432", GAUGES
 
 
 def test_a_day_at_speed_leaves_memory_flat_and_the_disk_within_its_limit(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +15,13 @@ import pytest
 
 from connforensics.case import open_case
 from connforensics.ingest import ingest
-from connforensics.record import address
+from connforensics.record import address, option_file
 from connforensics.record.mysql import MySQL as Target
 from connforensics.record.mysql import product
+from connforensics.record.run import Plan, Recorder, target_of
 from connforensics.record.trigger import Bar
 from tests.lab import mariadb, mysql
-from tests.lab.server import free_port
+from tests.lab.server import absent, free_port
 from tests.recording import PASSWORD, Recording, lines_of, start, wait_for_samples
 
 SETUP = (
@@ -268,6 +271,160 @@ def test_nothing_is_ever_written_to_the_server(maria: mariadb.MariaDB) -> None:
 )
 def test_products(told: str, found: tuple[str, str]) -> None:
     assert product(told) == found
+
+
+def test_statements_of_any_bytes(maria: mariadb.MariaDB, tmp_path: Path) -> None:
+    """What a program writes into a BLOB stands in its statement as it is: no sample may be lost for it."""
+    session = app(maria)
+
+    def run() -> None:
+        with contextlib.suppress(pymysql.MySQLError):
+            session.cursor().execute(b"SELECT SLEEP(30), _binary '\xff\xfe \xe9' AS caf\xc3\xa9")
+
+    sleeping = threading.Thread(target=run, daemon=True)
+    with Recording(tmp_path / "before", [at(maria)], query_text="full") as before:
+        before.wait_until(lambda r: r.heads("processlist"))
+        sleeping.start()
+        before.wait_until(lambda r: any("SLEEP" in str(row["info"]) for row in r.rows("processlist")))
+        with Recording(tmp_path / "during", [at(maria)], query_text="full") as during:
+            during.wait_until(lambda r: len(r.heads("processlist")) > 2)
+    maria.run(f"KILL {session.thread_id()}")
+    sleeping.join(10)
+    for recording in (before, during):
+        assert recording.outcomes[0].missed == recording.outcomes[0].reconnects == 0
+        told = {row["info"] for row in recording.rows("processlist") if row["id"] == session.thread_id()}
+        assert "SELECT SLEEP(30), _binary '\\xff\\xfe \\xe9' AS café" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "metadata lock is not seen"),
+        ({"performance_schema": "ON"}, "metadata lock is not seen"),
+        ({"plugin_load_add": "metadata_lock_info", "plugin_maturity": "unknown"}, "only the holders are seen"),
+    ],
+)
+def test_what_is_not_instrumented_is_not_taken_for_seen(options: dict[str, object], said: str, tmp_path: Path) -> None:
+    mariadb.require()
+    with mariadb.MariaDB(**options) as server:
+        server.run(*SETUP)
+        with Recording(tmp_path, [at(server)]) as recording:
+            recording.wait_until(lambda r: r.heads("processlist"))
+    assert any(said in text for text in recording.said), recording.said
+
+
+def test_an_option_file_is_read_as_the_servers_own_clients_do(
+    maria: mariadb.MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MYSQL_PWD")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.cnf").write_text(
+        f'# a comment\n[mysqld]\nport=1\n[client]\npassword = "{PASSWORD}"  # the monitor\'s\n'
+    )
+    file = tmp_path / "my.cnf"
+    file.write_text(
+        f"!includedir {tmp_path / 'more'}\n[client-server]\nport={maria.port}\n[client]\nuser=monitor\nhost=127.0.0.1\n"
+    )
+    recorder = Recorder(
+        [(target_of(address.parse("mysql", f"127.0.0.1:{maria.port}"), file), None)],
+        Plan(tmp_path / "rec", every_s=0.1, for_s=1.0),
+        print,
+    )
+    assert recorder.run()[0].samples > 1
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (" plain ", "plain"),
+        ('"a # b" # why', "a # b"),
+        ("a # why", "a"),
+        ("pa'ss", "pa'ss"),
+        (r"tab\there\\", "tab\there\\"),
+        ("", ""),
+    ],
+)
+def test_values_of_option_files(written: str, meant: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(f"[client]\nloose-default-auth={written}\n[other]\ndefault-auth=no\n")
+    assert option_file.read(tmp_path / "x") == {"default_auth": meant}
+
+
+def test_a_password_of_any_alphabet_is_handed_on(
+    maria: mariadb.MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maria.run("CREATE OR REPLACE USER 'greek'@'127.0.0.1' IDENTIFIED BY 'πάσγουορντ€'")
+    monkeypatch.setenv("MYSQL_PWD", "πάσγουορντ€")
+    with Recording(tmp_path, [at(maria, "greek")]) as recording:
+        recording.wait_until(lambda r: r.heads("processlist"))
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[mariadb.MariaDB, Path]]:
+    """A server whose certificate is for `localhost`, and the folder with its authority's `ca.pem` and a stranger's `other.pem`."""
+    mariadb.require()
+    if shutil.which("openssl") is None:
+        absent("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    new = "openssl req -newkey rsa:2048 -nodes"
+    for command in (
+        f"{new} -x509 -days 9 -subj /CN=ca -keyout ca.key -out ca.pem",
+        f"{new} -x509 -days 9 -subj /CN=other -keyout other.key -out other.pem",
+        f"{new} -subj /CN=localhost -keyout server.key -out server.csr",
+        "openssl x509 -req -days 9 -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+
+    class Encrypted(mariadb.MariaDB):
+        def _initialise(self) -> None:
+            super()._initialise()
+            for name in ("ca.pem", "server.pem", "server.key"):
+                shutil.copy(folder / name, self.base / name)
+                self._give(self.base / name)
+                self.options[f"ssl_{ {'ca.pem': 'ca', 'server.pem': 'cert', 'server.key': 'key'}[name] }"] = (
+                    self.base / name
+                )
+
+    with Encrypted() as server:
+        server.run(*SETUP, "ALTER USER 'monitor'@'127.0.0.1' REQUIRE SSL")
+        yield server, folder
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "refused"),
+    [
+        ("127.0.0.1", "", ""),
+        ("127.0.0.1", "?ssl_disabled=true", "1045"),
+        ("127.0.0.1", "?ssl_ca={0}/ca.pem", ""),
+        ("127.0.0.1", "?ssl_ca={0}/other.pem", "CERTIFICATE_VERIFY_FAILED"),
+        ("127.0.0.1", "?ssl_ca={0}/other.pem&ssl_verify_cert=false", ""),
+        ("127.0.0.1", "?ssl_ca={0}/absent.pem", "absent.pem"),
+        ("127.0.0.1", "?ssl_ca={0}/ca.pem&ssl_verify_identity=true", "not valid for '127.0.0.1'"),
+        ("localhost", "?ssl_ca={0}/ca.pem&ssl_verify_identity=true", ""),
+        ("127.0.0.1", "?ssl_verify_identity=true", "CERTIFICATE_VERIFY_FAILED"),
+    ],
+)
+def test_encryption_is_as_asked(
+    encrypted: tuple[mariadb.MariaDB, Path], host: str, asked: str, refused: str, tmp_path: Path
+) -> None:
+    server, folder = encrypted
+    there = address.parse("mysql", f"mysql://monitor@{host}:{server.port}/{asked.format(folder)}")
+    with Recording(tmp_path, [there]) as recording:
+        if refused:
+            recording.join()
+        else:
+            recording.wait_until(lambda r: r.heads("processlist"))
+    assert refused in str(recording.error or "")
+    assert bool(recording.error) is bool(refused)
+
+
+def test_nobodys_name_is_said(maria: mariadb.MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user may have no name to take where the target has none."""
+    monkeypatch.setattr("pymysql.connections.DEFAULT_USER", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Recording(tmp_path, [address.parse("mysql", f"127.0.0.1:{maria.port}")]) as recording:
+        recording.join()
+    assert getattr(recording.error, "exit_code", None) == 4
+    assert "username" in str(recording.error)
 
 
 def test_a_wrong_password_is_exit_code_4(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -95,6 +97,24 @@ def test_no_secret_is_told_anywhere(server: Postgres, tmp_path: Path) -> None:
         ("auth_ldap_options", "(withheld)", ""),
         ("max_client_conn", "20", "100"),
     ]
+
+
+def named_in_bytes(bouncer: PgBouncer, name: bytes) -> socket.socket:
+    """A client that calls itself something that is no UTF-8; drivers do not let one."""
+    told = b"user\0postgres\0database\0postgres\0application_name\0" + name + b"\0\0"
+    client = socket.create_connection(("127.0.0.1", bouncer.port))
+    client.sendall(struct.pack("!ii", len(told) + 8, 3 << 16) + told)
+    assert client.recv(1) == b"R"
+    return client
+
+
+def test_a_sample_that_is_missed_leaves_no_limit_unknown(server: Postgres, tmp_path: Path) -> None:
+    with PgBouncer(server) as bouncer, named_in_bytes(bouncer, b"caf\xe9"):
+        with Recording(tmp_path, [at(bouncer)]) as recording:
+            recording.wait_until(lambda r: len(r.heads("pools")) > 2)
+        assert recording.outcomes[0].missed == 1
+    assert "caf\\xe9" in {row["application_name"] for row in recording.rows("clients")}
+    assert {row["key"] for row in recording.rows("config")} >= {"max_client_conn"}
 
 
 def test_a_full_pooler_lets_the_console_in(server: Postgres, tmp_path: Path) -> None:

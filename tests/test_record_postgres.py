@@ -23,6 +23,8 @@ from connforensics.ingest import ingest
 from connforensics.record import address
 from connforensics.record.run import target_of
 from connforensics.record.trigger import Bar
+from tests.lab import pgbouncer
+from tests.lab.pgbouncer import PgBouncer
 from tests.lab.postgres import Postgres, require
 from tests.lab.server import free_port
 from tests.recording import PASSWORD, Recording, lines_of, moment, resident, start, wait_for_samples
@@ -348,6 +350,7 @@ def test_no_secret_is_told_anywhere(tmp_path: Path) -> None:
         ("postgres", f"postgresql://u:{PASSWORD}@db1/shop"),
         ("postgres", f"postgresql://u@db1/shop?password={PASSWORD}"),
         ("postgres", f"postgresql://db1/shop?sslpassword={PASSWORD}"),
+        ("postgres", f"postgresql://db1/shop?%70assword={PASSWORD}"),
         ("pgbouncer", f"host=db1 password={PASSWORD}"),
         ("mysql", f"mysql://u:{PASSWORD}@db1"),
         ("mysql", f"u:{PASSWORD}@db1"),
@@ -468,11 +471,100 @@ def test_statements_of_databases_in_other_encodings(server: Postgres, tmp_path: 
     ) as session:
         session.execute("SET client_encoding = 'SQL_ASCII'")
         session.pgconn.exec_(b"SELECT 1 AS caf\xe9")
-        with Recording(tmp_path, [at(server)]) as recording:
+        with Recording(tmp_path / "beside", [at(server)]) as recording:
             recording.wait_until(lambda r: len(r.heads("activity")) > 3)
+        with Recording(tmp_path / "inside", [at(server, dbname="bytes")]) as inside:
+            inside.wait_until(lambda r: len(r.heads("activity")) > 3)
     wait_for_ends(server)
-    assert recording.outcomes[0].missed == 1
-    assert {row["query"] for row in recording.rows("activity") if row["datname"] == "bytes"} == {"SELECT ? AS caf\\xe9"}
+    for found in (recording, inside):
+        assert found.outcomes[0].missed == 1
+        told = {row["query"] for row in found.rows("activity") if row["application_name"] == "orders"}
+        assert told == {"SELECT ? AS caf\\xe9"}
+
+
+def test_a_timeout_of_sessions_at_rest_is_not_for_the_recorder(tmp_path: Path) -> None:
+    with Postgres(require(16), idle_session_timeout="100ms") as own:
+        own.run("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
+        with Recording(tmp_path, [at(own)], every_s=0.5) as recording:
+            recording.wait_until(lambda r: len(r.heads("activity")) > 4)
+    assert recording.outcomes[0].reconnects == 0
+
+
+def test_a_pooler_in_front_is_told_and_its_connections_are_left_as_they_were(server: Postgres, tmp_path: Path) -> None:
+    """What is SET for a session stays with the pooler's connection: read-only would be the application that gets it next."""
+    pgbouncer.require()
+    with PgBouncer(server, default_pool_size=1, server_reset_query="") as bouncer:
+        there = address.parse("postgres", bouncer.conninfo(), "db")
+        with Recording(tmp_path / "rec", [there]) as recording:
+            recording.wait_until(lambda r: len(r.heads("activity")) > 3)
+            for name in ("default_transaction_read_only", "statement_timeout", "lock_timeout", "search_path"):
+                asked = b"SELECT setting = reset_val FROM pg_catalog.pg_settings WHERE name = '%s'" % name.encode()
+                assert bouncer.connect().execute(asked).fetchone() == (True,), name
+    assert any("this is a pooler" in text for text in recording.said)
+    heads, rows = recording.heads("activity"), recording.rows("activity")
+    assert {head["own"] for head in heads} <= {row["pid"] for row in rows if row["application_name"] == "connforensics"}
+
+
+def test_one_told_to_wait_goes_on_when_the_server_is_restarted_to_make_room(tmp_path: Path) -> None:
+    """Started while the server was full, it was let in never; a restart is no reason to leave, and often the remedy."""
+    with Postgres(require(15)) as own:
+        own.run("CREATE ROLE monitor LOGIN IN ROLE pg_monitor", "CREATE ROLE app LOGIN")
+        with filled(own), Recording(tmp_path, [at(own)]) as recording:
+            recording.wait_until(lambda r: r.rows("refusals"))
+            own.end()
+            recording.wait_until(lambda r: any("cannot be reached" in text for text in r.said))
+            time.sleep(1.0)  # it looks twice a second whether there is anybody to wait for
+            own.start()
+            recording.wait_until(lambda r: r.heads("activity"))
+    assert recording.error is None
+
+
+def test_passwords_inside_settings_are_withheld(tmp_path: Path) -> None:
+    planted = {
+        "app.database_url": f"postgres://app:{PASSWORD}@db/shop",
+        "app.dsn": f"host=db password={PASSWORD}",
+        "app.jwt_key": PASSWORD,
+    }
+    with Postgres(require(15), **planted) as own:
+        own.run("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
+        own.run(*(f"ALTER ROLE monitor SET {name} = '{value}'" for name, value in planted.items()))
+        with Recording(tmp_path, [at(own)]) as recording:
+            recording.wait_until(lambda r: r.rows("settings") and r.rows("role_settings"))
+    everything = json.dumps(recording.rows("settings") + recording.rows("role_settings"))
+    assert all(name in everything for name in planted)
+    assert PASSWORD not in everything
+
+
+def test_a_reader_that_has_left_does_not_end_it(server: Postgres, tmp_path: Path) -> None:
+    """`connforensics record ... 2>&1 | less`, and less is left; or the terminal was closed."""
+    process = start(tmp_path / "rec", server.conninfo(user="monitor"))
+    try:
+        process.stderr.close()  # type: ignore[union-attr]
+        wait_for_samples(tmp_path / "rec", 5, process)
+    finally:
+        process.terminate()
+        told = process.stdout.read()  # type: ignore[union-attr]
+        process.wait(20)
+    assert "samples" in told
+
+
+def test_under_nohup_it_outlives_its_terminal(server: Postgres, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(tmp_path / "rec", server.conninfo(user="monitor"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    try:
+        wait_for_samples(tmp_path / "rec", 3, process)
+        process.send_signal(signal.SIGHUP)
+        wait_for_samples(tmp_path / "rec", len(samples_in(tmp_path / "rec")) + 20, process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def samples_in(folder: Path) -> list[str]:
+    return [line for path in folder.rglob("activity-*") for line in lines_of(path) if '"connforensics":' in line]
 
 
 def test_nothing_is_ever_written_to_the_server(server: Postgres, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.lab.prometheus import Prometheus, require
 from tests.lab.server import free_port
 
 TOKEN = "planted-zqx-token"
+READ = HTTPResponse.read
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_what_a_case_understands_is_fetched_as_the_api_gives_it(prometheus: str,
     told = json.loads(gzip.decompress(path.read_bytes()))
     assert told["status"] == "success"
     assert told["data"]["result"][0]["metric"]["__name__"] == "up"
-    (asked,) = (tmp_path / "rec").glob("query_1-*")
+    (asked,) = (tmp_path / "rec").glob("query_*")
     assert b"scrape_duration_seconds" in gzip.decompress(asked.read_bytes())
     assert not list((tmp_path / "rec").glob("go_gc*"))
     ingest(tmp_path / "case.duckdb", [path])
@@ -66,6 +68,44 @@ def test_a_query_that_prometheus_does_not_take_is_a_wrong_call(prometheus: str, 
         api.fetch(prometheus, tmp_path, api.span(None, None, 15.0, 60.0), ["up{"])
 
 
+def test_what_the_server_gives_only_in_parts_is_asked_for_in_parts(tmp_path: Path) -> None:
+    require(Prometheus.PROGRAM)
+
+    class Stingy(Prometheus):
+        def _command(self) -> list[str]:
+            return [*super()._command(), "--query.max-samples=10"]
+
+    with Stingy() as server:
+        server.wait_for("up", 8)
+        span = api.span(None, None, 0.1, 30.0)
+        fetched = api.fetch(server.url, tmp_path / "rec", span)
+        parts = list((tmp_path / "rec").glob("up-*"))
+        assert fetched.files >= len(parts) > 1
+        with pytest.raises(UsageError, match="too many samples") as caught:
+            api.fetch(server.url, tmp_path / "all", span, ["{__name__=~'.+'}"])
+        assert "longer --every" in str(caught.value.hint)
+    ingest(tmp_path / "case.duckdb", parts)
+    with open_case(tmp_path / "case.duckdb") as case:
+        count, first, last = case.rows(
+            "SELECT count(DISTINCT sampled_at), min(sampled_at), max(sampled_at) FROM metric_sample WHERE name = 'up'"
+        )[0]
+    assert count == round((last - first).total_seconds() / 0.1) + 1, "no point is missing between the parts"
+
+
+def test_another_query_leaves_the_answer_to_the_first_alone(prometheus: str, tmp_path: Path) -> None:
+    span = api.span(None, None, 1.0, 60.0)
+    for query in ("up + 1", "up + 2", "up + 1"):
+        api.fetch(prometheus, tmp_path, span, [query])
+    assert len(list(tmp_path.glob("query_*"))) == 2
+
+
+def test_a_token_of_two_lines_is_a_wrong_call_and_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_TOKEN", f"{TOKEN}\n{TOKEN}")
+    with pytest.raises(UsageError) as caught:
+        api.fetch("http://127.0.0.1:1", tmp_path, api.span(None, None, 15.0, 60.0))
+    assert TOKEN not in str(caught.value)
+
+
 def test_nobody_there_is_exit_code_4(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="Connection refused"):
         api.fetch(f"http://127.0.0.1:{free_port()}", tmp_path, api.span(None, None, 15.0, 60.0))
@@ -86,6 +126,15 @@ class Strange(BaseHTTPRequestHandler):
         if self.path.startswith("/closed"):
             self.send_response(401)
             self.end_headers()
+        elif self.path.startswith("/torn") and "query_range" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"status":"success","data":{')
+        elif self.path.startswith("/torn"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status":"success","data":["up"]}')
         elif self.path.startswith("/moved"):
             self.send_response(302)
             self.send_header("Location", "/elsewhere/api/v1/label/__name__/values")
@@ -118,3 +167,16 @@ def test_other_answers_are_said_and_the_token_is_not(strange: str, tmp_path: Pat
         api.fetch(strange + path, tmp_path, api.span(None, None, 15.0, 60.0))
     assert TOKEN not in str(caught.value)
     assert Strange.seen == [(Strange.seen[0][0], f"Bearer {TOKEN}")], "the token goes where it was meant to, once"
+
+
+def test_an_answer_that_is_torn_is_no_full_disk(strange: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(*_: object) -> bytes:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(
+        "http.client.HTTPResponse.read",
+        lambda self, *size: torn() if size and size[0] == api.READ_BYTES else READ(self, *size),
+    )
+    with pytest.raises(UnreachableError, match="ended early"):
+        api.fetch(f"{strange}/torn", tmp_path, api.span(None, None, 15.0, 60.0))
+    assert not list(tmp_path.iterdir())

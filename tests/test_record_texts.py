@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +138,21 @@ def test_no_number_survives(whole: int, broken: float, dialect: Dialect) -> None
 )
 def test_the_shape_of_a_statement_stays(dialect: Dialect, statement: str, kept: str) -> None:
     assert normalise(statement, dialect) == kept
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "mysql"])
+@pytest.mark.parametrize("literal", ["'{}'", "E'{}'", "x'{}'", "0x{}", '"{}"', "`{}`", "'{}"])
+def test_a_picture_in_a_statement_costs_no_memory(dialect: Dialect, literal: str) -> None:
+    """What a literal of a megabyte takes beside itself: 200 bytes for each character of it would be 200 MB."""
+    statement = f"INSERT INTO t VALUES ({literal.format('ab' * 500_000)}"
+    normalise("SELECT 1", dialect)
+    tracemalloc.start()
+    try:
+        assert len(normalise(statement, dialect)) <= 2000
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken < 20 << 20
 
 
 def test_ways_to_keep_a_statement() -> None:

@@ -233,9 +233,10 @@ HAPPENINGS: Final = Rows(
     line_no,
     coalesce(TRY_CAST(f.event_at AS TIMESTAMP), sampled_at) AS event_at,
     server,
-    CASE WHEN f.what = 'server_started' THEN engine ELSE 'connforensics' END AS engine,
+    CASE WHEN f.what IN ('server_started', 'server_changed', 'promoted') THEN engine ELSE 'connforensics' END AS engine,
     CASE
       WHEN f.what = 'server_started' THEN 'server_starting'
+      WHEN f.what IN ('server_changed', 'promoted') THEN 'server_ready'
       WHEN f.what = 'triggered' THEN 'annotation'
       WHEN f.reason IN ('refused_full', 'refused_reserved', 'refused_quota') THEN 'client_refused'
       ELSE 'client_error'
@@ -243,10 +244,10 @@ HAPPENINGS: Final = Rows(
     f.reason AS reason,
     CASE WHEN engine IN ('postgres', 'pgbouncer') THEN f.code END AS sqlstate,
     CASE WHEN engine NOT IN ('postgres', 'pgbouncer') THEN f.code END AS error_code,
-    CASE WHEN f.what NOT IN ('server_started', 'triggered') THEN 'connforensics' END AS application_name,
+    CASE WHEN f.what NOT IN ('server_started', 'server_changed', 'promoted', 'triggered') THEN 'connforensics' END AS application_name,
     f.says AS detail,
     f.what || ': ' || f.says AS text
-    FROM row WHERE f.what IN ('refused', 'unreachable', 'lost', 'server_started', 'triggered')
+    FROM row WHERE f.what IN ('refused', 'unreachable', 'lost', 'server_started', 'server_changed', 'promoted', 'triggered')
     """,
 )
 
@@ -735,12 +736,18 @@ FORMAT: Final = Format(
             ])
             + _sample("events", "postgres", "03:12:31", [
                 {"event_at": "2026-11-21T03:12:31Z", "what": "connected", "reason": None, "code": None, "says": "connected"},
+            ])
+            + _sample("events", "postgres", "03:12:32", [
+                {"event_at": "2026-11-21T03:12:32Z", "what": "promoted", "reason": None, "code": None, "says": "promoted"},
+                {"event_at": "2026-11-21T03:12:33Z", "what": "server_changed", "reason": None, "code": None, "says": "another"},
             ]),
             {
                 "event": (
                     {"line_no": 2, "event_at": "2026-11-21T03:12:00.500000", "kind": "client_refused", "reason": "refused_full",
                      "sqlstate": "53300", "engine": "connforensics", "application_name": "connforensics"},
                     {"line_no": 4, "event_at": "2026-11-21T03:12:29", "kind": "server_starting", "engine": "postgres"},
+                    {"line_no": 8, "event_at": "2026-11-21T03:12:32", "kind": "server_ready", "engine": "postgres"},
+                    {"line_no": 9, "event_at": "2026-11-21T03:12:33", "kind": "server_ready", "text": "server_changed: another"},
                 )
             },
             name="events.jsonl",

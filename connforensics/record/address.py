@@ -44,6 +44,9 @@ MYSQL_PARAMETERS: Final = frozenset(
      "user", "host", "port", "database")
 )  # fmt: skip
 
+SECRETS: Final = ("password", "sslpassword", "oauth_client_secret")
+HAS_PASSWORD: Final = "TARGET has a password in it, which every user of this machine can read in ps"  # noqa: S105 - it says so
+
 _SECRET: Final = re.compile(r"(?i)(?<![a-z])(password|passwd|pwd|sslpassword|ssl_key_password|oauth_client_secret)\s*=")
 
 
@@ -75,6 +78,8 @@ def parse(kind: Kind, target: str, name: str = "") -> Address:
         parameters = _prometheus_parameters(target)
     else:
         parameters = _conninfo_parameters(kind, target)
+    if any(name in parameters for name in SECRETS):
+        raise UsageError(HAS_PASSWORD, WAYS[kind])
     place = (
         parameters.get("service") or f"{parameters.get('host') or 'localhost'}-{parameters.get('port') or PORTS[kind]}"
     )
@@ -144,7 +149,7 @@ def _refuse_secrets(kind: Kind, target: str) -> None:
     elif kind in ("mysql", "proxysql"):
         has_secret = has_secret or ":" in target.rpartition("@")[0]
     if has_secret:
-        raise UsageError("TARGET has a password in it, which every user of this machine can read in ps", WAYS[kind])
+        raise UsageError(HAS_PASSWORD, WAYS[kind])
 
 
 def _conninfo_parameters(kind: Kind, target: str) -> dict[str, str]:
@@ -171,6 +176,9 @@ def _mysql_parameters(kind: Kind, target: str) -> dict[str, str]:
         raise UsageError(
             f"TARGET of {kind}: unknown parameter {unknown[0]!r}", f"One of {', '.join(sorted(MYSQL_PARAMETERS))}."
         )
+    for name in ("port", "extra_port"):
+        if name in parameters and not parameters[name].isdecimal():
+            raise UsageError(f"TARGET of {kind}: {name} is no number", "For example monitor@db1:3306.")
     if url.username:
         parameters["user"] = unquote(url.username)
     if url.hostname:

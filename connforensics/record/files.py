@@ -89,6 +89,11 @@ class File:
         while written < len(blocks):
             written += os.pwrite(self._fd, blocks[written:], place + written)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody removed it: what is written then is lost when it is closed."""
+        return os.fstat(self._fd).st_nlink == 0
+
     def close(self) -> None:
         """Close; a file without a sample is removed."""
         os.close(self._fd)
@@ -183,15 +188,17 @@ class Folder:
     def is_new_hour(self, stream: str, moment: datetime) -> bool:
         """Tell whether the next sample of a stream would begin a file."""
         held = self._open.get(stream)
-        return held is None or held[0] != _hour(moment) or held[1].bytes >= self.most_bytes
+        return held is None or held[0] != _hour(moment) or held[1].bytes >= self.most_bytes or held[1].is_gone
 
     def add_file(self, stream: str, begun: datetime, frames: bytes) -> bool:
         """Write a file of its own with samples that are packed already; says whether it was written, whole."""
         path = None
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            path = self._free_path(stream, begun)
-            path.write_bytes(frames)
+            free = self._free_path(stream, begun)
+            with free.open("xb") as file:
+                path = free
+                file.write(frames)
         except OSError as error:
             if path is not None:
                 path.unlink(missing_ok=True)

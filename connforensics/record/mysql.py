@@ -27,6 +27,7 @@ from connforensics.record.mysql_console import Console
 from connforensics.record.secrets import sounds_secret, withhold
 from connforensics.record.target import (
     COUNTERS_EVERY_S,
+    GAUGES,
     LIMITS_EVERY_S,
     LOCK_TIMEOUT_S,
     LOCKS_SHARE,
@@ -76,6 +77,12 @@ WAYS: Final[Mapping[str, Sequence[str]]] = {
 }
 """What is read, each in the ways servers offer it: the first that works is kept."""
 
+TELLS_METADATA_LOCKS: Final = (
+    "SELECT @@global.performance_schema + COUNT(*) AS told FROM performance_schema.setup_instruments"
+    " WHERE name = 'wait/lock/metadata/sql/mdl' AND enabled = 'YES'"
+)
+"""2 where performance_schema.metadata_locks has rows: the instrument is off by default in MySQL 5.7 and MariaDB."""
+
 EPOCH: Final = datetime(1970, 1, 1)
 LONGEST_S: Final = 315_360_000
 """Ten years: a session that is in its state for longer has a wrapped counter of a thread that never had one."""
@@ -83,12 +90,15 @@ LONGEST_S: Final = 315_360_000
 LOST: Final[Mapping[str, str]] = {
     "transactions": "open transactions are not seen, so idle in transaction looks like idle (GRANT PROCESS ON *.*)",
     "row_locks": "who waits for whose row lock is not seen (GRANT PROCESS ON *.*, SELECT ON performance_schema.*)",
-    "metadata_locks": "who waits for whose metadata lock is not seen (GRANT SELECT ON performance_schema.*)",
+    "metadata_locks": "who waits for whose metadata lock is not seen (from MySQL 5.7 and MariaDB 10.5 on: GRANT SELECT ON"
+    " performance_schema.*, performance_schema and its instrument wait/lock/metadata/sql/mdl switched on)",
     "users": "quotas of users are not seen (GRANT SELECT (user, host, max_user_connections) ON mysql.user)",
     "status": "counters of refused and aborted connections are not seen",
     "variables": "limits and timeouts are not seen",
 }
 """What is lost where none of the ways works."""
+
+HOLDERS_ONLY: Final = "of metadata locks only the holders are seen (metadata_lock_info), not who waits for them: that takes performance_schema"
 
 STEADY: Final[tuple[str, ...]] = ("variables", "users")
 ON_DEMAND: Final = {"row_locks": ("LOCK WAIT",), "metadata_locks": ("metadata lock",)}
@@ -116,6 +126,8 @@ class MySQL:
         self.engine = "mysql"
         self.version: str | None = None
         self.own: int | None = None
+        self.place: str | None = None
+        self.gauges = GAUGES
         self._console = Console(parameters, defaults_file, 3306)
         self._extra_port = parameters.get("extra_port")
         self._ways: dict[str, str] = {}
@@ -138,6 +150,7 @@ class MySQL:
             notes.append(f"the server is full ({error.text}): got in by port {self._extra_port}")
         self.engine, self.version = product(str(connection.get_server_info()))
         self.own = connection.thread_id()
+        self.place = self._console.place
         self._ask_for_all()
         self._refused = None
         for statement in SESSION:
@@ -153,6 +166,11 @@ class MySQL:
                     found = self._fetch({stream: way})[stream]
                     if stream == "processlist" and self.own not in found.column("id"):
                         continue  # performance_schema is switched off
+                    if stream == "metadata_locks":
+                        if way == ways[0] and self._fetch({stream: TELLS_METADATA_LOCKS})[stream].values != [(2,)]:
+                            continue
+                        if way == ways[1]:
+                            notes.append(HOLDERS_ONLY)
                     self._ways[stream] = way
                     break
             else:
@@ -247,7 +265,7 @@ class MySQL:
         steady = {name: found.pop(name) for name in STEADY if name in found}
         if "variables" in steady:
             steady["variables"] = withhold(steady["variables"], "variable_name", ("value",), is_secret)
-        return Sample(sampled_at, found, gauges, started_at, steady, server_s * 1000)
+        return Sample(sampled_at, found, gauges, started_at, steady, server_s * 1000, is_start_rough=True)
 
     def _with_since(self, sessions: Rows, sampled_at: datetime) -> Rows:
         """Return sessions with `since`, when they came into their state, instead of `time`, for how many seconds they have been.

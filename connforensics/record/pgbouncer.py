@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from connforensics.record.postgres_console import Console
 from connforensics.record.secrets import sounds_secret, withhold
-from connforensics.record.target import COUNTERS_EVERY_S, LIMITS_EVERY_S, Due, Rows, Sample
+from connforensics.record.target import COUNTERS_EVERY_S, GAUGES, LIMITS_EVERY_S, Due, MissedError, Rows, Sample
 
 EACH: Final = {"pools": "SHOW POOLS", "clients": "SHOW CLIENTS", "servers": "SHOW SERVERS"}
 COUNTED: Final = {"stats": "SHOW STATS", "databases": "SHOW DATABASES"}
@@ -30,6 +30,8 @@ class PgBouncer:
         self.name = name
         self.version: str | None = None
         self.own: int | None = None
+        self.place: str | None = None
+        self.gauges = GAUGES - {"idle_in_transaction_age"}
         self._console = Console(conninfo, dbname=DATABASE)
         self._counted = Due()
         self._limits = Due()
@@ -40,9 +42,13 @@ class PgBouncer:
         """Open the console."""
         words = str(self._console.open("SHOW VERSION").values[0][0]).split()
         self.version = words[1] if len(words) > 1 else None
+        self.place = self._console.place
+        self._ask_for_all()
+        return []
+
+    def _ask_for_all(self) -> None:
         self._counted.at_once()
         self._limits.at_once()
-        return []
 
     def sample(self) -> Sample:
         """Take one sample; statistics, databases and settings when they are due."""
@@ -53,7 +59,12 @@ class PgBouncer:
         if self._limits.has_come():
             commands |= STEADY
             self._limits.again_in(LIMITS_EVERY_S)
-        return self._sample({name: self._console.fetch({name: command})[name] for name, command in commands.items()})
+        try:
+            found = {name: self._console.fetch({name: command})[name] for name, command in commands.items()}
+        except MissedError:
+            self._ask_for_all()
+            raise
+        return self._sample(found)
 
     def _sample(self, found: dict[str, Rows]) -> Sample:
         steady = {name: found.pop(name) for name in STEADY if name in found}

@@ -17,9 +17,10 @@ from datetime import datetime
 from typing import Final
 
 from connforensics.record.postgres_console import Console
-from connforensics.record.secrets import WITHHELD, sounds_secret, withhold
+from connforensics.record.secrets import WITHHELD, holds_secret, sounds_secret, withhold
 from connforensics.record.target import (
     COUNTERS_EVERY_S,
+    GAUGES,
     LIMITS_EVERY_S,
     LOCK_TIMEOUT_S,
     LOCKS_SHARE,
@@ -41,6 +42,8 @@ USABLE: Final = """
 CLOCK: Final = f"""
 SELECT
   clock_timestamp() AS sampled_at,
+  pg_backend_pid() AS own,
+  pg_is_in_recovery() AS is_standby,
   pg_postmaster_start_time() AS started_at,
   pg_conf_load_time() AS loaded_at,
   {USABLE}
@@ -84,15 +87,30 @@ LIMITS: Final[Mapping[str, str]] = {
     """,
 }
 
-SESSION: Final = f"""
-SET search_path = pg_catalog;
-SET default_transaction_read_only = on;
-SET statement_timeout = '{STATEMENT_TIMEOUT_S:.0f}s';
-SET lock_timeout = '{LOCK_TIMEOUT_S:.0f}s';
-SET timezone = 'UTC';
-SET datestyle = 'ISO';
-SET jit = off;
-"""
+GUARDS: Final[Mapping[str, str]] = {
+    "search_path": "pg_catalog",
+    "statement_timeout": f"'{STATEMENT_TIMEOUT_S:.0f}s'",
+    "lock_timeout": f"'{LOCK_TIMEOUT_S:.0f}s'",
+    "timezone": "'UTC'",
+    "datestyle": "'ISO'",
+}
+"""Settings that every server has; 10 knows no jit, those before 14 no timeout of sessions at rest."""
+
+SESSION: Final = ";".join(
+    (
+        "SET default_transaction_read_only = on",
+        *(f"SET {name} = {value}" for name, value in GUARDS.items()),
+        "SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'jit')",
+    )
+)
+"""How the held session is set up."""
+
+POOLED: Final = ";".join(("BEGIN READ ONLY", *(f"SET LOCAL {name} = {value}" for name, value in GUARDS.items())))
+"""What stands before a sample that goes through a pooler: what was SET for the session would stay with the pooler's
+connection, and read-only would be whoever gets it next."""
+
+IDENTITY: Final = "SELECT pg_catalog.pg_backend_pid()"
+"""A pooler tells its clients a number of its own."""
 
 ADMISSION: Final = f"""
 SELECT
@@ -102,6 +120,7 @@ SELECT
   rolsuper OR pg_has_role(current_user, 'pg_read_all_settings', 'USAGE'),
   (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
   current_setting('server_version'),
+  pg_is_in_recovery(),
   {USABLE}
 FROM pg_catalog.pg_roles
 WHERE rolname = current_user
@@ -123,7 +142,10 @@ class Postgres:
         self.name = name
         self.version: str | None = None
         self.own: int | None = None
+        self.place: str | None = None
+        self.gauges = GAUGES
         self._console = Console(conninfo)
+        self._is_pooled = False
         self._limits = Due()
         self._counters = Due()
         self._locks = Due()
@@ -131,14 +153,24 @@ class Postgres:
 
     def connect(self) -> list[str]:
         """Open the connection; returns what this role cannot see and how it got in."""
-        ((role, is_super, sees_sessions, sees_settings, in_use, version, usable),) = self._console.open(
-            SESSION, ADMISSION
+        ((own,),) = self._console.open(IDENTITY).values
+        self._is_pooled = own != self._console.own
+        self.own = own
+        self.place = self._console.place
+        ((role, is_super, sees_sessions, sees_settings, in_use, version, is_standby, usable),) = self._console.run(
+            *(() if self._is_pooled else (SESSION,)), ADMISSION
         ).values
         self.version = version.split()[0]
-        self.own = self._console.own
         self._ask_for_all()
         self._loaded_at = None
         notes = []
+        if self._is_pooled:
+            notes.append(
+                "this is a pooler in front of the server: it may have no connection to spare at the worst moment "
+                "(name the server itself; the pooler has a kind of its own)"
+            )
+        if is_standby:
+            notes.append("the server is a standby: it is in recovery")
         if not sees_sessions:
             notes.append(
                 f"role {role} is not a member of pg_monitor: of other users' sessions it sees pid, user, database and "
@@ -167,13 +199,16 @@ class Postgres:
             statements |= LIMITS
             self._limits.again_in(LIMITS_EVERY_S)
         try:
-            return self._sample(self._console.fetch({**statements, "done": DONE}))
+            asked = {**statements, "done": DONE}
+            if self._is_pooled:
+                return self._sample(self._console.fetch(asked, POOLED, "COMMIT"))
+            return self._sample(self._console.fetch(asked))
         except MissedError:
             self._ask_for_all()
             raise
 
     def _sample(self, found: dict[str, Rows]) -> Sample:
-        sampled_at, started_at, loaded_at, usable = found.pop("clock").values[0]
+        sampled_at, self.own, is_standby, started_at, loaded_at, usable = found.pop("clock").values[0]
         if self._loaded_at is not None and loaded_at != self._loaded_at:
             self._limits.at_once()
         self._loaded_at = loaded_at
@@ -192,6 +227,7 @@ class Postgres:
             instant(started_at),
             steady,
             server_s * 1000,
+            is_standby,
         )
 
     def abort(self) -> None:
@@ -239,7 +275,7 @@ def _without_secrets(name: str, rows: Rows) -> Rows:
 
 def _assignment(text: str) -> str:
     name, _, value = text.partition("=")
-    return f"{name}={WITHHELD if is_secret(name) else value}"
+    return f"{name}={WITHHELD if is_secret(name) or holds_secret(value) else value}"
 
 
 def is_secret(name: str) -> bool:

@@ -40,6 +40,7 @@ LINE: Final[Mapping[str, object]] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": int(ANSWER_TIMEOUT_S * 1000),
+    "client_encoding": "UTF8",
 }
 """What a connection is opened with unless the caller's connection string says otherwise."""
 
@@ -56,11 +57,11 @@ views mix them."""
 
 
 class Console:
-    """The connection; `defaults` hold for what the caller's connection string leaves open."""
+    """The connection; `fixed` holds whatever the caller's connection string says."""
 
-    def __init__(self, conninfo: str, **defaults: object) -> None:
+    def __init__(self, conninfo: str, **fixed: object) -> None:
         self._conninfo = conninfo
-        self._defaults = {**LINE, **defaults}
+        self._fixed = {**fixed, "application_name": APPLICATION}
         self._connection: Any = None
 
     def open(self, *statements: str) -> Rows:
@@ -69,12 +70,20 @@ class Console:
         from psycopg.types.string import TextLoader
 
         self.close()
-        given = psycopg.conninfo.conninfo_to_dict(self._conninfo)
-        options: dict[str, Any] = {**self._defaults, **given, "application_name": APPLICATION}
+        options: dict[str, Any] = {**LINE, **psycopg.conninfo.conninfo_to_dict(self._conninfo), **self._fixed}
         try:
             self._connection = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
-            for name in AS_WRITTEN:
-                self._connection.adapters.register_loader(name, TextLoader)
+        except psycopg.Error as error:
+            raise refusal(error) from None
+        for name in AS_WRITTEN:
+            self._connection.adapters.register_loader(name, TextLoader)
+        return self.run(*statements)
+
+    def run(self, *statements: str) -> Rows:
+        """Run what belongs to the opening; returns the rows of the last. Raises RefusedError and LostError."""
+        import psycopg
+
+        try:
             for statement in statements:
                 cursor = self._connection.execute(statement)
             return _rows(cursor)
@@ -84,19 +93,30 @@ class Console:
 
     @property
     def own(self) -> int:
-        """Return the id of the session at the server."""
+        """Return the id of the session, as whoever answered told it: the server, or a pooler in front of it."""
         return int(self._connection.info.backend_pid)
 
-    def fetch(self, statements: Mapping[str, str]) -> dict[str, Rows]:
-        """Return the rows of several statements, asked in one round trip. Raises LostError and MissedError."""
+    @property
+    def place(self) -> str:
+        """Return where the answer comes from: of several hosts, and of a name that moves, the one that was taken."""
+        info = self._connection.info
+        return f"{info.hostaddr or info.host}:{info.port}"
+
+    def fetch(self, statements: Mapping[str, str], before: str = "", after: str = "") -> dict[str, Rows]:
+        """Return the rows of several statements, asked in one round trip, between others that have none.
+
+        Raises LostError and MissedError.
+        """
         import psycopg
 
         if self._connection is None:
             raise LostError("not connected")
         found = {}
         try:
-            cursor = self._connection.execute(";".join(statements.values()))
+            cursor = self._connection.execute(";".join(filter(None, (before, *statements.values(), after))))
             for name in statements:
+                while cursor.description is None:
+                    cursor.nextset()
                 found[name] = _rows(cursor)
                 cursor.nextset()
         except UnicodeDecodeError:
@@ -106,6 +126,9 @@ class Console:
             if self._connection.closed or self._connection.broken:
                 self.close()
                 raise LostError(first_line(error), error.sqlstate) from None
+            if after:
+                with contextlib.suppress(psycopg.Error):
+                    self._connection.execute("ROLLBACK")
             if error.sqlstate in FOREIGN_TEXT:
                 self._read_any_encoding()
             raise MissedError(first_line(error), error.sqlstate) from None

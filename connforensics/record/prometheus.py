@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import netrc
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +39,9 @@ CHUNK_POINTS: Final = 1_000
 
 BUCKETS: Final = "_bucket"
 """Histograms' buckets are many, and no case keeps them: sum and count say it better."""
+
+TOO_MUCH: Final = re.compile(r"(?i)too many|timed out|exceed|limit|max(imum)? (number|resolution)")
+"""Of what servers say when an answer would be longer than they allow: of fewer points it may not be."""
 
 EMPTY: Final = b'"result":[]'
 NAME: Final = re.compile(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")
@@ -70,6 +75,10 @@ class Fetched:
     bytes: int
 
 
+class TooMuchError(UsageError):
+    """The server does not give so much at once."""
+
+
 class _NoRedirect(HTTPRedirectHandler):
     """A redirect would carry the token to wherever it points."""
 
@@ -96,6 +105,8 @@ class Api:
             with error:
                 said = _told(error.read(READ_BYTES)) or error.reason
             place = f"{self._url}: HTTP {error.code}: {said}"
+            if TOO_MUCH.search(said):
+                raise TooMuchError(place, "Ask for a shorter range, or with a longer --every.") from None
             if error.code in (400, 422):
                 raise UsageError(place, "Check the query; it is sent as given.") from None
             if error.code in (401, 403):
@@ -133,24 +144,45 @@ def fetch(url: str, folder: Path, span: Span, queries: Sequence[str] = ()) -> Fe
         )
     api = Api(url)
     names = [name for name in api.names(span) if NAME.match(name) and not name.endswith(BUCKETS) and may_mean(name)]
-    asked = {**{name: name for name in names}, **{f"query_{number}": text for number, text in enumerate(queries, 1)}}
+    asked = {**{name: name for name in names}, **{_file_name(text): text for text in queries}}
     found: set[str] = set()
     files = size = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, query in asked.items():
-            for since, until in span.chunks():
-                path = folder / f"{name.replace(':', '_')}-{since:%Y%m%dT%H%M%S}Z.json.gz"
-                written = _write(api, query, since, until, span.step_s, path)
-                if written:
-                    found.add(name)
-                    files += 1
-                    size += written
+            for written in _written(api, query, span, folder, name.replace(":", "_")):
+                found.add(name)
+                files += 1
+                size += written
     except OSError as error:
         raise StorageError(
             f"{folder}: {error.strerror or error}", "Free some space and run the same command again."
         ) from error
     return Fetched(str(folder), len(found), files, size)
+
+
+def _file_name(query: str) -> str:
+    """Return how the file of a query is called: the same for the same query, another for another."""
+    return f"query_{hashlib.blake2b(query.encode(), digest_size=4).hexdigest()}"
+
+
+def _written(api: Api, query: str, span: Span, folder: Path, stem: str) -> Iterator[int]:
+    """Write the answers of one query, a file a chunk; yields the bytes of each. What is too much is asked for in halves."""
+    chunks = deque(span.chunks())
+    while chunks:
+        since, until = chunks.popleft()
+        points = int((until - since).total_seconds() / span.step_s) + 1
+        moment = f"{since:%Y%m%dT%H%M%S}" + (f".{since.microsecond:06d}" if since.microsecond else "")
+        try:
+            written = _write(api, query, since, until, span.step_s, folder / f"{stem}-{moment}Z.json.gz")
+        except TooMuchError:
+            if points < 2:
+                raise
+            middle = since + timedelta(seconds=span.step_s) * (points // 2)
+            chunks.extendleft([(middle, until), (since, middle - timedelta(seconds=span.step_s))])
+        else:
+            if written:
+                yield written
 
 
 def _write(api: Api, query: str, since: datetime, until: datetime, step_s: float, path: Path) -> int:
@@ -161,18 +193,24 @@ def _write(api: Api, query: str, since: datetime, until: datetime, step_s: float
     partial = path.with_name(f".{path.name}.partial")
     try:
         with api.open("query_range", bounds) as answer, gzip.open(partial, "wb", compresslevel=6) as file:
-            block = answer.read(READ_BYTES)
+            block = _block(answer)
             if EMPTY in block[:200].replace(b" ", b""):
                 return 0
             while block:
                 file.write(block)
-                block = answer.read(READ_BYTES)
+                block = _block(answer)
         partial.replace(path)
         return path.stat().st_size
-    except HTTPException as error:
-        raise UnreachableError(f"an answer of Prometheus ended early: {error}", "Run the same command again.") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _block(answer: Any) -> bytes:
+    """Return the next part of an answer. A network that fails is no disk that does: raises UnreachableError."""
+    try:
+        return bytes(answer.read(READ_BYTES))
+    except (OSError, HTTPException) as error:
+        raise UnreachableError(f"an answer of Prometheus ended early: {error}", "Run the same command again.") from None
 
 
 def span(since: datetime | None, until: datetime | None, step_s: float, length_s: float) -> Span:
@@ -182,9 +220,14 @@ def span(since: datetime | None, until: datetime | None, step_s: float, length_s
 
 
 def _authorization(url: str) -> dict[str, str]:
-    token = os.environ.get("PROMETHEUS_TOKEN")
+    token = os.environ.get("PROMETHEUS_TOKEN", "").strip()
     if token:
-        return {"Authorization": f"Bearer {token.strip()}"}
+        if not (token.isascii() and token.isprintable()):
+            raise UsageError(
+                "PROMETHEUS_TOKEN is not a token: it has a line end or another character in it that none has",
+                "Set it to the token alone, in one line.",
+            )
+        return {"Authorization": f"Bearer {token}"}
     with contextlib.suppress(OSError, netrc.NetrcParseError):
         known = netrc.netrc().authenticators(urlsplit(url).hostname or "")
         if known is not None:

@@ -14,6 +14,7 @@ from typing import Final
 from connforensics.record.mysql_console import Console
 from connforensics.record.target import (
     COUNTERS_EVERY_S,
+    GAUGES,
     LIMITS_EVERY_S,
     Due,
     Gauge,
@@ -46,6 +47,8 @@ class ProxySQL:
         self.name = name
         self.version: str | None = None
         self.own: int | None = None
+        self.place: str | None = None
+        self.gauges = GAUGES - {"idle_in_transaction_age", "waiting"}
         self._console = Console(parameters, defaults_file, 6032)
         self._seen: dict[str, str] = {}
         self._most: dict[tuple[str, ...], object] = {}
@@ -58,8 +61,8 @@ class ProxySQL:
         """Open the console; returns which tables this user cannot read."""
         connection = self._console.open()
         self.version = str(connection.get_server_info()).partition("-")[0]
-        self._counted.at_once()
-        self._limits.at_once()
+        self.place = self._console.place
+        self._ask_for_all()
         self._refused = None
         notes = []
         self._seen = {}
@@ -74,6 +77,10 @@ class ProxySQL:
             raise LostError("this is no admin port of ProxySQL, or its user may not read stats_mysql_connection_pool")
         return notes
 
+    def _ask_for_all(self) -> None:
+        self._counted.at_once()
+        self._limits.at_once()
+
     def sample(self) -> Sample:
         """Take one sample; counters and limits when they are due."""
         wanted = dict(EACH)
@@ -83,11 +90,15 @@ class ProxySQL:
         if self._counted.has_come():
             wanted |= COUNTED
             self._counted.again_in(COUNTERS_EVERY_S)
-        found = {
-            name: self._console.fetch({name: statement})[name]
-            for name, statement in wanted.items()
-            if name in self._seen
-        }
+        try:
+            found = {
+                name: self._console.fetch({name: statement})[name]
+                for name, statement in wanted.items()
+                if name in self._seen
+            }
+        except MissedError:
+            self._ask_for_all()
+            raise
         steady = {name: found.pop(name) for name in STEADY if name in found}
         if "servers" in steady:
             self._most = {tuple(map(str, row[:3])): row[4] for row in steady["servers"].values}

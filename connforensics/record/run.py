@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from connforensics.errors import StorageError, UnreachableError
+from connforensics.errors import StorageError, UnreachableError, UsageError
 from connforensics.record.address import Address
 from connforensics.record.files import Folder, Lines, Retention, now
 from connforensics.record.target import (
@@ -48,10 +48,13 @@ TIDY_EVERY_S: Final = 60.0
 
 MOST_FILE_BYTES: Final = 256 << 20
 FILES_IN_LIMIT: Final = 16
-"""A file is at most this part of --max-size, so that removing the oldest gives room step by step."""
+"""A file is at most this part of a target's share of --max-size, so that removing the oldest gives room step by step."""
 
 SAME_START: Final = timedelta(seconds=3)
-"""Starts of a server closer than this are one: MySQL tells its uptime in whole seconds."""
+"""Starts of a server closer than this are one: MySQL tells its uptime in whole seconds. PostgreSQL tells the moment."""
+
+CLOCKS_AGREE: Final = timedelta(seconds=1)
+"""How far the clocks of two servers may be apart for the start of one to be compared with the last sample of the other."""
 
 SHUTDOWN_TIMEOUT_S: Final = 20.0
 THEN_TIMEOUT_S: Final = 60.0
@@ -124,10 +127,13 @@ def target_of(address: Address, defaults_file: Path | None = None) -> Target:
 
 
 class Watch:
-    """One server being recorded, in a thread of its own."""
+    """One server being recorded, in a thread of its own; `among` is how many servers share the space on disk."""
 
-    def __init__(self, target: Target, server: str | None, plan: Plan, stop: threading.Event, say: Say) -> None:
+    def __init__(
+        self, target: Target, server: str | None, plan: Plan, stop: threading.Event, say: Say, among: int = 1
+    ) -> None:
         self.target = target
+        self.bars = tuple(bar for bar in plan.bars if bar.gauge in target.gauges)
         self.outcome = Outcome(target.name, str(plan.folder / target.name))
         self.failure: LostError | RefusedError | None = None
         self.defect: Exception | None = None
@@ -135,6 +141,7 @@ class Watch:
         self.commands: list[subprocess.Popen[bytes]] = []
         self._server = server
         self._plan = plan
+        self._among = among
         self._stop = stop
         self._say = say
         dialect: Dialect = "postgres" if target.engine in ("postgres", "pgbouncer") else "mysql"
@@ -145,9 +152,12 @@ class Watch:
         self._quiet_since: float | None = None
         self._steady: dict[str, _Steady] = {}
         self._started_at: datetime | None = None
+        self._seen_at: datetime | None = None
+        self._is_standby: bool | None = None
         self._told = ""
         self._fresh_refusals = 0
         self._has_connected = False
+        self._was_there = False
         self._thread = threading.Thread(target=self._run, name=f"record {target.name}", daemon=True)
 
     def start(self) -> None:
@@ -170,7 +180,7 @@ class Watch:
 
     def _files(self, path: Path) -> Folder:
         limit = self._plan.max_bytes
-        most = min(MOST_FILE_BYTES, max(limit // FILES_IN_LIMIT, 1)) if limit else MOST_FILE_BYTES
+        most = min(MOST_FILE_BYTES, max(limit // (FILES_IN_LIMIT * self._among), 1)) if limit else MOST_FILE_BYTES
         return Folder(path, most, self._on_full, self._on_space)
 
     def _run(self) -> None:
@@ -211,24 +221,23 @@ class Watch:
             self._fresh_refusals += error.is_slot
             self._note("refused", error.text, error.code, reason=error.reason, stream="refusals")
             self._tell(f"refused: {error.text}")
-            if not (error.is_passing or self._has_connected):
-                self.failure = error
+            self._was_there = self._was_there or error.is_passing
+            self.failure = None if self._was_there else error
             self._weigh({})
             return False
         except LostError as error:
             self._note("unreachable", error.text, error.code, stream="refusals")
             self._tell(f"cannot be reached: {error.text}")
-            if not self._has_connected:
-                self.failure = error
+            self.failure = None if self._was_there else error
             return False
         finally:
             self.busy_since = None
         self.failure = None
         again = "connected again" if self._has_connected else "connected"
         self.outcome.reconnects += self._has_connected
-        self._has_connected = True
+        self._has_connected = self._was_there = True
         version = f"{self.target.engine} {self.target.version or ''}".strip()
-        self._note("connected", f"{again}: {version}, own session {self.target.own}")
+        self._note("connected", f"{again}: {version} at {self.target.place}, own session {self.target.own}")
         self._tell(f"{again}: {version}, one sample every {self._plan.every_s:g} s")
         for note in notes:
             self._note("note", note)
@@ -280,7 +289,7 @@ class Watch:
             sample.server_ms,
         )
         self.outcome.samples += 1
-        self._look_at_start(sample.started_at)
+        self._look_at_start(sample)
         for stream, rows in sample.steady.items():
             digest = hashlib.blake2b(repr(rows).encode("utf-8", "backslashreplace"), digest_size=16).digest()
             held = self._steady.get(stream)
@@ -306,15 +315,29 @@ class Watch:
         if self._folder is None or not self._folder.append(stream, moment, text):
             self._ring.add(stream, moment, text)
 
-    def _look_at_start(self, started_at: datetime | None) -> None:
-        before = self._started_at
+    def _look_at_start(self, sample: Sample) -> None:
+        """Tell a restart, another server in the place of the one before, and a standby that was promoted."""
+        before, seen_at, started_at = self._started_at, self._seen_at, sample.started_at
+        self._seen_at = sample.sampled_at
+        if self._is_standby and sample.is_standby is False:
+            self._happened("promoted", "the server left recovery: a standby was promoted")
+        self._is_standby = sample.is_standby
         if started_at is None:
             return
-        if before is not None and abs(started_at - before) > SAME_START:
-            said = f"the server was started at {started_at:%Y-%m-%d %H:%M:%S} UTC, before that at {before:%Y-%m-%d %H:%M:%S}"
-            self._note("server_started", said, event_at=started_at)
-            self._tell(said)
         self._started_at = started_at
+        if before is None or abs(started_at - before) <= (SAME_START if sample.is_start_rough else timedelta()):
+            return
+        starts = f"{started_at:%Y-%m-%d %H:%M:%S} UTC, before that at {before:%Y-%m-%d %H:%M:%S}"
+        if seen_at is not None and started_at < seen_at - CLOCKS_AGREE:
+            self._happened(
+                "server_changed", f"another server answers at {self.target.place}: it was started at {starts}"
+            )
+        else:
+            self._happened("server_started", f"the server was started at {starts}", started_at)
+
+    def _happened(self, what: str, says: str, event_at: datetime | None = None) -> None:
+        self._note(what, says, event_at=event_at)
+        self._tell(says)
 
     def _note(
         self,
@@ -363,7 +386,7 @@ class Watch:
         told: dict[Gauge, float] = dict(gauges)
         told["refusals"] = told.get("refusals", 0.0) + self._fresh_refusals
         self._fresh_refusals = 0
-        passed = [bar for bar in self._plan.bars if bar.passes(told)]
+        passed = [bar for bar in self.bars if bar.passes(told)]
         if passed:
             self._quiet_since = None
             if self._folder is None:
@@ -410,6 +433,17 @@ class Watch:
                 self._say(f"{self.target.name}: {command[0]} could not be run: {error.strerror}")
 
 
+def _make(folder: Path) -> None:
+    """Make a folder that can be written; one on a full disk can be when there is space again. Raises StorageError."""
+    hint = "Name a folder that can be written."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror}", hint) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"{folder}: cannot be written", hint)
+
+
 @dataclass(slots=True)
 class Recorder:
     """Records several servers at once until it is stopped, or its time is over.
@@ -429,14 +463,18 @@ class Recorder:
     def run(self) -> list[Outcome]:
         """Record; returns what was recorded of each server.
 
-        Raises UnreachableError when no server could be reached at the start, StorageError when the folder cannot be made.
+        Raises UnreachableError when no server could be reached at the start, StorageError when the folder cannot be made or
+        written, UsageError when nothing that is recorded could ever pass a bar.
         """
+        self._look_at_bars()
         folder = self.plan.folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{folder}: {error.strerror}", "Name a folder that can be written.") from error
-        watches = [Watch(target, server, self.plan, self._stop, self.say) for target, server in self.targets]
+        _make(folder)
+        for target, _ in self.targets:
+            if (folder / target.name).exists():
+                _make(folder / target.name)
+        watches = [
+            Watch(target, server, self.plan, self._stop, self.say, len(self.targets)) for target, server in self.targets
+        ]
         retention = Retention(
             folder,
             self.plan.keep,
@@ -463,6 +501,18 @@ class Recorder:
                     watch.commands[:] = [command for command in watch.commands if command.poll() is None]
         self._stop.set()
         return self._finish(watches, retention)
+
+    def _look_at_bars(self) -> None:
+        """Say which bars a server's numbers cannot pass."""
+        for bar in self.plan.bars:
+            deaf = [target for target, _ in self.targets if bar.gauge not in target.gauges]
+            if len(deaf) == len(self.targets):
+                raise UsageError(
+                    f"--trigger {bar.text!r}: {deaf[0].engine} does not tell {bar.gauge}",
+                    f"It tells {', '.join(sorted(deaf[0].gauges - {'usable'}))}.",
+                )
+            for target in deaf:
+                self.say(f"{target.name}: {target.engine} does not tell {bar.gauge}; {bar.text} is not watched there")
 
     def _finish(self, watches: list[Watch], retention: Retention) -> list[Outcome]:
         for watch in watches:

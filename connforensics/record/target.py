@@ -37,7 +37,9 @@ LOCKS_SHARE: Final = 0.005
 that a queue of hundreds is asked for every few seconds only."""
 
 Gauge = Literal["connections", "usable", "idle_in_transaction_age", "waiting", "refusals"]
-"""What a trigger can watch. `refusals` is the growth since the sample before."""
+"""What a trigger can watch. `refusals` is the growth since the sample before; the recorder's own are known of any server."""
+
+GAUGES: Final[frozenset[Gauge]] = frozenset(("connections", "usable", "idle_in_transaction_age", "waiting", "refusals"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Stamp:
 class Sample:
     """One answer of a server: its clock (None where it has none to ask), rows by stream, and what triggers watch.
 
-    `started_at` is when the server was started, `server_ms` how long it worked on the answer; `steady` streams say the same for long and are written when they change.
+    `started_at` is when the server was started, `server_ms` how long it worked on the answer; `steady` streams say the same for long and are written when they change;
+    `is_standby` is None where a server does not say, `is_start_rough` where it tells its start by seconds.
     """
 
     sampled_at: datetime | None
@@ -131,6 +134,8 @@ class Sample:
     started_at: datetime | None = None
     steady: Mapping[str, Rows] = field(default_factory=dict)
     server_ms: float | None = None
+    is_standby: bool | None = None
+    is_start_rough: bool = False
 
 
 SLOT_REASONS: Final = ("refused_full", "refused_reserved", "refused_quota")
@@ -176,12 +181,14 @@ class MissedError(Exception):
 
 
 class Target(Protocol):
-    """One server."""
+    """One server. `place` is the address that answered, `gauges` are the numbers that its samples can tell."""
 
     name: str
     engine: str
     version: str | None
     own: int | None
+    place: str | None
+    gauges: frozenset[Gauge]
 
     def connect(self) -> list[str]:
         """Open the one connection; returns sentences about what this role cannot see, and how it got in.

@@ -9,6 +9,7 @@ refusals>=1                   since the sample before: the recorder's own, and t
 from __future__ import annotations
 
 import re
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class Bar:
 @dataclass(slots=True)
 class _Segment:
     begun: datetime
+    clock: float
     frames: dict[str, Frame] = field(default_factory=dict)
     packed: dict[str, bytearray] = field(default_factory=dict)
 
@@ -92,13 +94,17 @@ class Ring:
     length: timedelta
     _segments: deque[_Segment] = field(default_factory=deque)
 
-    def add(self, stream: str, moment: datetime, text: bytes) -> None:
-        """Keep one sample of a stream; forgets what is older than the ring is long."""
-        if not self._segments or moment - self._segments[-1].begun >= self.length / SEGMENTS:
+    def add(self, stream: str, moment: datetime, text: bytes, clock: float | None = None) -> None:
+        """Keep one sample of a stream; forgets what is older than the ring is long.
+
+        That is measured in seconds of `clock`, time.monotonic() unless told: the machine's own time may be set back.
+        """
+        told = time.monotonic() if clock is None else clock
+        if not self._segments or told - self._segments[-1].clock >= self.length.total_seconds() / SEGMENTS:
             if self._segments:
                 self._segments[-1].close()
-            self._segments.append(_Segment(moment))
-            while len(self._segments) > 1 and moment - self._segments[1].begun >= self.length:
+            self._segments.append(_Segment(moment, told))
+            while len(self._segments) > 1 and told - self._segments[1].clock >= self.length.total_seconds():
                 self._segments.popleft()
         last = self._segments[-1]
         if stream not in last.frames:
@@ -119,6 +125,7 @@ class Ring:
         """Drop one stream: it has been written."""
         for segment in self._segments:
             segment.packed.pop(stream, None)
+        self._segments = deque(segment for segment in self._segments if segment.packed)
 
     @property
     def bytes(self) -> int:

@@ -187,6 +187,7 @@ class Server(abc.ABC):
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.base),
+            "TMPDIR": str(self.base),  # a MariaDB that starts removes temporary tables of others from a common one
             "LC_ALL": "C",
             "TZ": "UTC",
             **self._environment(),
