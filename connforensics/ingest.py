@@ -303,6 +303,19 @@ def _fill_in(reading: Reading) -> None:
     if reading.wrapping is None:
         return
     con = reading.con
+    [(repeated,)] = con.execute(
+        r"""
+        SELECT coalesce(sum(TRY_CAST(regexp_extract(text, '^message repeated (\d+) times: \[', 1) AS BIGINT) - 1), 0)
+        FROM event
+        WHERE source_id = ?
+          AND starts_with(text, 'message repeated ')
+        """,
+        [reading.source_id],
+    ).fetchall()
+    if repeated > 0:
+        reading.ledger.assume(
+            f"syslog folded messages that were repeated: {repeated:,} more of them happened than are counted, each line counts once"
+        )
     lacking = "source_id = ? AND (event_at IS NULL OR (backend_id IS NULL AND engine = 'postgres'))"
     if not con.execute(f"SELECT 1 FROM event WHERE {lacking} LIMIT 1", [reading.source_id]).fetchall():
         return

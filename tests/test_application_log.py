@@ -429,3 +429,33 @@ def test_the_corpus_gives_what_its_manifest_counted(row: dict[str, str], tmp_pat
         assert sum("Communications link failure" in record for record in records) == counted["client_error"]
         assert text.count("Communications link failure") == int(truth["link_failure_texts"])
         assert all("Communications link failure" in record for record in records if "Connection refused" in record)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "const PATTERNS = [\n  'too many clients already',\n  'remaining connection slots are reserved',\n] as const;\n",
+        '\tif (strcmp(dbname, "pgbouncer") != 0) {\n\t\tdisconnect(client, "no more connections allowed (max_client_conn)");\n\t}\n',
+        "# The pool was exhausted:\n#\n#     psycopg2.OperationalError: FATAL: no more connections allowed (max_client_conn)\n#\n",
+        "| Kind | Texts |\n| --- | --- |\n| Capacity | `no more connections allowed (max_client_conn)` |\n",
+        '    blows past max_connections ("sorry, too many clients already").\n    """\n    if url is None:\n        return\n',
+    ],
+)
+def test_programs_and_manuals_that_quote_a_message_are_no_logs(text: str) -> None:
+    assert not identify(head_of(text))
+
+
+def test_a_service_that_writes_as_rds_proxy_does_is_not_taken_for_it(tmp_path: Path) -> None:
+    text = (
+        "2026-11-21T03:12:45.123Z [INFO]  Starting API Gateway v2.3.1\n"
+        "2026-11-21T03:12:45.567Z [ERROR] Failed to initialize database pool: org.postgresql.util.PSQLException: FATAL:"
+        " remaining connection slots are reserved for non-replication superuser connections\n"
+    )
+    assert [found.name for found, _ in identify(head_of(text))] == ["application_log"]
+
+
+def test_a_refusal_under_its_exception_is_the_clients() -> None:
+    text = (
+        "PG::ConnectionBad\nFATAL:  remaining connection slots are reserved for non-replication superuser connections\n"
+    )
+    assert next(found.name for found, _ in identify(head_of(text))) == "application_log"

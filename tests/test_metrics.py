@@ -114,6 +114,8 @@ def test_the_table_names_known_columns_only() -> None:
         ("app_db_pool_wait_seconds", {}, "acquire_ms", 1000.0),
         ("db_pool_connections", {"state": "busy"}, "checked_out", 1.0),
         ("HikariPool-1.pool.ActiveConnections", {}, "checked_out", 1.0),
+        ("cnpg_pgbouncer_pools_cl_waiting", {}, "waiting", 1.0),
+        ("cnpg_pgbouncer_pools_maxwait", {}, "acquire_ms", 1000.0),
     ],
 )
 def test_a_pool_number_is_read_by_name_label_and_unit(

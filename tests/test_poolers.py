@@ -264,3 +264,60 @@ def test_a_long_log_inside_one_transaction_loses_nothing(tmp_path: Path) -> None
     with open_case(tmp_path / "case.duckdb") as case:
         counted = dict(case.rows("SELECT kind, count(*) FROM event GROUP BY kind"))
     assert counted == {"pooler_client_closed": 231_111, "pooler_server_closed": 28_889}
+
+
+def test_a_reason_ends_where_its_text_ends(tmp_path: Path) -> None:
+    line = "2021-09-28 05:19:06.80{} UTC [7] {} C-0x7fbee0d0d12{}: (nodb)/(nouser)@172.10.31.18:50270 {}{}\n"
+    found = read(
+        "".join(
+            line.format(n, level, n, said, blanks)
+            for n, (level, said) in enumerate(
+                (
+                    ("WARNING", "pooler error: client_login_timeout"),
+                    ("LOG", "closing because: client_login_timeout (age=3s)"),
+                )
+            )
+            for blanks in ("", "    ")
+        ),
+        tmp_path,
+    )
+    assert {row["reason"] for row in found.rows["event"]} == {"client_login_timeout"}
+    assert len(found.rows["event"]) == 4
+
+
+def test_what_consoles_say_of_themselves_is_not_unknown(tmp_path: Path) -> None:
+    found = read(
+        'psql (9.6.5, server 1.7.2/bouncer)\nType "help" for help.\n\n'
+        "pgbouncer=# show pools;\n"
+        " database | user | cl_active | cl_waiting | sv_active | sv_idle | maxwait \n"
+        "----------+------+-----------+------------+-----------+---------+---------\n"
+        " shop     | app  |       925 |          0 |        50 |      50 |       0\n",
+        tmp_path / "pgbouncer",
+    )
+    assert (found.source["understood"], found.source["unknown"]) == (1, 0)
+    found = read(
+        "Welcome to the MySQL monitor.  Commands end with ; or \\g.\nYour MySQL connection id is 12\n"
+        "Admin> select * from stats_mysql_global;\n"
+        "+------------------------------+----------------+\n"
+        "| Variable_Name                | Variable_Value |\n"
+        "+------------------------------+----------------+\n"
+        "| Client_Connections_connected | 7              |\n"
+        "+------------------------------+----------------+\n",
+        tmp_path / "proxysql",
+    )
+    assert (found.source["understood"], found.source["unknown"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("Id,User,Host,Command\n1,alice,node1,make\n2,bob,node2,cargo build\n", 0.0),
+        ("id,user,host,command,time\n1,alice,laptop-1,build,12\n2,bob,laptop-2,test,40\n", 0.0),
+        ("state,count\nCalifornia,39\nTexas,30\n", 0.0),
+        ("state,count\nactive,39\ncancelled,30\nidle,2\n", 0.0),
+        ("state,count\nactive,39\nidle,2\n", 0.5),
+    ],
+)
+def test_tables_of_other_trades_are_not_claimed_with_certainty(text: str, most: float) -> None:
+    claims = identify(Head(tuple(text.split("\n"))))
+    assert max((certainty for _, certainty in claims), default=0.0) <= most

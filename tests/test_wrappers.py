@@ -57,12 +57,62 @@ ANY_LINE = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from((*WRAPPERS, COLOURS)), st.lists(ANY_LINE, min_size=1, max_size=5), st.integers(0, 120))
-@example(WRAPPERS[7], ["авг 09 13:09:20 monk postgres[1]: x"], 0)
+@example(next(each for each in WRAPPERS if each.name == "syslog"), ["авг 09 13:09:20 monk postgres[1]: x"], 0)
 def test_a_head_and_a_slice_are_taken_out_alike(wrapper: AnyWrapper, lines: list[str], cut: int) -> None:
     lines = [*lines, lines[0][:cut]]
     rows = unwrapped((wrapper,), lines)
     peeled = [(inner.text, inner.stream) if (inner := wrapper.peel(line)) else (line, "") for line in lines]
     assert [(row["text"], row["stream"]) for row in rows] == peeled
+
+
+def test_a_time_before_a_line_with_a_time_is_dockers(tmp_path: Path) -> None:
+    path = tmp_path / "copied.log"
+    path.write_text(
+        "2023-06-13 13:08:54 2023-06-13 12:08:54 140443127027392 [Note] mysqld (mysqld 10.2.44-MariaDB) starting as process 1 ...\n"
+        "2023-06-13 13:10:55 2023-06-13 12:10:55 29 [Warning] Aborted connection 29 to db: 'tor' user: 'toruser' host:"
+        " '172.16.57.13' (Got an error reading communication packets)\n"
+    )
+    ingest(tmp_path / "case.duckdb", [path])
+    with open_case(tmp_path / "case.duckdb") as case:
+        assert case.rows("SELECT kind, event_at FROM event ORDER BY line_no") == [
+            ("server_starting", datetime(2023, 6, 13, 12, 8, 54)),
+            ("session_aborted", datetime(2023, 6, 13, 12, 10, 55)),
+        ]
+
+
+def test_messages_that_syslog_folded_are_said_to_be_more(tmp_path: Path) -> None:
+    path = tmp_path / "syslog"
+    path.write_text(
+        "Jul 26 10:35:24 db1 postgresql[9499]: FATAL:  sorry, too many clients already\n"
+        "Jul 26 10:35:25 db1 postgresql[9499]: message repeated 31 times: [ FATAL:  sorry, too many clients already]\n"
+    )
+    ingest(tmp_path / "case.duckdb", [path])
+    with open_case(tmp_path / "case.duckdb") as case:
+        assert case.rows("SELECT DISTINCT kind, sqlstate FROM event") == [("refused_full", "53300")]
+        assert any("30 more of them happened" in text for (text,) in case.rows("SELECT text FROM assumption"))
+
+
+def test_a_time_alone_is_the_lines_own(tmp_path: Path) -> None:
+    path = tmp_path / "postgres.log"
+    path.write_text("2016-12-20 11:14:09 CST [25669-1] mqtt@test_mqtt FATAL:  sorry, too many clients already\n" * 3)
+    ingest(tmp_path / "case.duckdb", [path])
+    with open_case(tmp_path / "case.duckdb") as case:
+        assert case.rows("SELECT DISTINCT event_at, user_name FROM event") == [
+            (datetime(2016, 12, 20, 17, 14, 9), "mqtt")
+        ]
+
+
+def test_a_colour_that_syslog_escaped_is_taken_off() -> None:
+    syslog = next(wrapper for wrapper in WRAPPERS if wrapper.name == "syslog")
+    line = "Apr 11 03:51:20 vps shop: #033[41m#033[30mfail#033[39m#033[22m#033[49m: Shop.Startup[3]"
+    assert syslog.peel(line).text == "fail: Shop.Startup[3]"  # type: ignore[union-attr]
+    assert [row["text"] for row in unwrapped((syslog,), [line])] == ["fail: Shop.Startup[3]"]
+
+
+def test_the_processes_of_one_server_are_one_stream() -> None:
+    heroku = next(wrapper for wrapper in WRAPPERS if wrapper.name == "heroku")
+    lines = [f"2026-11-21T03:12:00.1+00:00 app[{name}]: x" for name in ("postgres.15515", "postgres.15516", "web.1")]
+    assert [heroku.peel(line).stream for line in lines] == ["app[postgres", "app[postgres", "app[web.1]"]  # type: ignore[union-attr]
 
 
 def test_a_time_without_a_year_is_of_the_last_twelve_months() -> None:

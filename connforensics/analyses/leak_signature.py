@@ -69,15 +69,27 @@ def run(case: Case, window: Window) -> pd.DataFrame:
           JOIN service_client USING (service)
           GROUP BY ALL
         ),
+        -- A count stands for the time until the next one: what is told each minute says nothing of a ramp within it.
+        worker_grain AS (
+          SELECT service, median(step_s) AS grain_s
+          FROM (
+            SELECT service, epoch(sampled_at - lag(sampled_at) OVER (PARTITION BY service ORDER BY sampled_at)) AS step_s
+            FROM worker_count
+          )
+          GROUP BY ALL
+        ),
         workers AS (
           SELECT steepest.server, steepest.client,
-                 arg_min(workers, sampled_at) AS workers_first,
+                 coalesce(
+                   arg_max(workers, sampled_at) FILTER (WHERE sampled_at <= since_at - to_microseconds(CAST(grain_s * 1e6 AS BIGINT))),
+                   arg_min(workers, sampled_at) FILTER (WHERE sampled_at BETWEEN since_at AND peak_at AND 3 * grain_s <= epoch(peak_at - since_at))
+                 ) AS workers_first,
                  arg_max(workers, sampled_at) AS workers_last
           FROM steepest
           JOIN service_client USING (client)
-          JOIN worker_count
-            ON worker_count.service = service_client.service
-           AND worker_count.sampled_at BETWEEN steepest.since_at AND steepest.peak_at
+          JOIN worker_count USING (service)
+          JOIN worker_grain USING (service)
+          WHERE sampled_at <= peak_at
           GROUP BY ALL
         )
         SELECT

@@ -38,6 +38,9 @@ MAX_CITATIONS: Final = 5
 CLOSE_S: Final = 15.0
 """Looks further apart than this miss a whole incident between two of them (judgement)."""
 
+GROWN: Final = 1.5
+"""Workers that are this many times as many have grown (judgement)."""
+
 FREE: Final = 0.8
 """A server used to less than this share of its slots had room (judgement)."""
 
@@ -188,6 +191,30 @@ class Scene:
             """,
         )
         return str(found[0][0]) if found else ""
+
+    @cached_property
+    def began(self) -> dict[str, datetime]:
+        """When each kind of evidence begins to tell of the server in the window: log, snapshots, occupancy, workers.
+
+        What the case holds of other kinds may reach back much further, and is no calm that these have seen.
+        """
+        found = self.rows(
+            """
+            SELECT 'log', first_at FROM log_knows_ends WHERE server = $server AND last_at >= $since
+            UNION ALL
+            SELECT 'snapshots', min(sampled_at) FROM snapshot WHERE server = $server AND sampled_at >= $since
+            UNION ALL
+            SELECT 'occupancy', min(known_at) FROM occupancy WHERE server = $server AND known_at >= $since
+            UNION ALL
+            SELECT 'workers', min(sampled_at) FROM worker_count WHERE sampled_at >= $since
+            """
+        )
+        return {evidence: max(at, self.span.since) for evidence, at in found if at is not None}
+
+    def half(self, evidence: str) -> datetime:
+        """Return the middle between the begin of a kind of evidence and the crisis: what lies before it is the calm."""
+        begun = min(self.began.get(evidence, self.span.since), self.crisis[0])
+        return begun + (self.crisis[0] - begun) / 2
 
     @cached_property
     def has_log(self) -> bool:
@@ -665,10 +692,11 @@ class Scene:
             )
             SELECT max(known_at)
             FROM known, usual
-            WHERE known.in_use <= greatest($usable / 2, ($usable + usual.in_use) / 2) AND usual.in_use <= 0.8 * $usable
+            WHERE known.in_use <= greatest($usable / 2, ($usable + usual.in_use) / 2) AND usual.in_use < $free * $usable
             """,
             usable=self.usable,
-            half=self.span.since + (self.crisis[0] - self.span.since) / 2,
+            free=FREE,
+            half=self.half("occupancy"),
         )
         return (self.crisis[0] - found[0][0]).total_seconds() if found[0][0] is not None else None
 
@@ -788,8 +816,7 @@ class Scene:
 
     @cached_property
     def calm_snapshots(self) -> list[datetime]:
-        """Snapshots of the calm before: the first half of the time before the crisis, at least three of them or none."""
-        half = self.span.since + (self.crisis[0] - self.span.since) / 2
+        """Snapshots of the calm before: of the first half of what they show before the crisis, at least three or none."""
         found = self.rows(
             """
             SELECT sampled_at
@@ -798,7 +825,7 @@ class Scene:
             ORDER BY sampled_at
             LIMIT 2000
             """,
-            half=half,
+            half=self.half("snapshots"),
         )
         return [sampled_at for (sampled_at,) in found] if len(found) >= 3 else []
 
@@ -875,9 +902,29 @@ class Scene:
     def workers_grew(self) -> tuple[float, float, float, tuple[str, ...]] | None:
         """Workers before the crisis and in it, their ratio, and where both stand, where they grew by half at least."""
         counted = self.workers()
-        if counted is None or counted[1] < 1.5 * max(counted[0], 1.0):
+        if counted is None or counted[1] < GROWN * max(counted[0], 1.0):
             return None
         return counted[0], counted[1], counted[1] / max(counted[0], 1.0), counted[2]
+
+    @cached_property
+    def knows_workers_before(self) -> bool:
+        """Whether the workers of each service were counted before the crisis, and again until then: a count stands for the
+        time until the next one, and of what grew within one of them nothing says that it did not.
+        """
+        found = self.rows(
+            """
+            WITH counted AS (
+              SELECT service, lead(sampled_at) OVER (PARTITION BY service ORDER BY sampled_at) AS next_at
+              FROM worker_count
+              WHERE sampled_at >= $since
+            ),
+            told AS (
+              SELECT service, coalesce(bool_or(next_at <= $crisis_since), false) AS is_before FROM counted GROUP BY ALL
+            )
+            SELECT bool_and(is_before) FROM told
+            """
+        )
+        return bool(found[0][0])
 
     def workers(self, service: str | None = None) -> tuple[float, float, tuple[str, ...]] | None:
         """Return workers before the crisis (least in the calm half), workers in it (most), and where both stand.
@@ -910,12 +957,43 @@ class Scene:
             FROM per_service
             """,
             service=service,
-            half=self.span.since + (self.crisis[0] - self.span.since) / 2,
-            to_at=self.crisis[0] + timedelta(seconds=max(self.interval_s, 30)),
+            half=self.half("workers"),
+            to_at=self._counted_until,
         )[0]
         if found[0] is None:
             return None
         return float(found[0]), float(found[1]), self.cite((found[2], found[3]), (found[4], found[5]))
+
+    @cached_property
+    def grown_service(self) -> tuple[str, datetime] | None:
+        """The service whose workers grew most up to the crisis, and when they were first more than at their fewest."""
+        found = self.first(
+            """
+            WITH counted AS (
+              SELECT service, sampled_at, workers FROM worker_count WHERE sampled_at >= $since AND sampled_at <= $to_at
+            ),
+            grown AS (
+              SELECT service, arg_max(workers, sampled_at) - arg_min(workers, sampled_at) AS growth, min(workers) AS least
+              FROM counted
+              GROUP BY ALL
+              HAVING growth > 0
+              ORDER BY growth DESC, service
+              LIMIT 1
+            )
+            SELECT service, min(sampled_at)
+            FROM counted
+            JOIN grown USING (service)
+            WHERE workers > least
+            GROUP BY service
+            """,
+            to_at=self._counted_until,
+        )
+        return (str(found[0]), found[1]) if found else None
+
+    @property
+    def _counted_until(self) -> datetime:
+        """Up to when workers are counted as those before the crisis: counts come late, and rarely."""
+        return self.crisis[0] + timedelta(seconds=max(self.interval_s, 30))
 
     def when(self, moment: datetime) -> str:
         """Return a time as it stands in claims."""

@@ -42,28 +42,12 @@ def weigh(scene: Scene) -> Assessment:
         )
         if not lasting:
             found.add(f"half of the sessions lived for less than {life:.1f} s: these are not pools", life, "s", 1 / 20)
-        grew = scene.first(
-            """
-            WITH grown AS (
-              SELECT service, arg_max(workers, sampled_at) - arg_min(workers, sampled_at) AS growth
-              FROM worker_count
-              WHERE sampled_at >= $since AND sampled_at <= $crisis_since
-              GROUP BY ALL
-            ),
-            rise AS (
-              SELECT min(sampled_at) AS onset_at
-              FROM worker_count
-              JOIN (SELECT service, min(workers) AS least FROM worker_count WHERE sampled_at >= $since GROUP BY ALL) USING (service)
-              WHERE workers > least AND service = (SELECT arg_max(service, growth) FROM grown)
-            )
-            SELECT (SELECT arg_max(service, growth) FROM grown WHERE growth > 0), onset_at FROM rise
-            """
-        )
-        if grew is not None and grew[0] is not None:
-            found.culprit = ("service", str(grew[0]))
+        grew = scene.grown_service
+        if grew is not None:
+            found.culprit = ("service", grew[0])
             found.onset_at = grew[1]
             found.is_onset_estimated = True
-    else:
+    elif scene.knows_workers_before:
         found.add(
             f"the number of workers did not grow ({before:.0f} to {then:.0f})",
             then / max(before, 1.0),

@@ -51,7 +51,7 @@ def weigh(scene: Scene) -> Assessment:
         from_at=start - BEFORE,
         to_at=start + AFTER,
     )[0]
-    calm_s = (start - BEFORE - scene.span.since).total_seconds()
+    calm_s = (start - BEFORE - scene.began.get("log", scene.span.since)).total_seconds()
     usual = scene.rows(
         "SELECT count(*) FROM attempt WHERE server = $server AND attempted_at >= $since AND attempted_at < $to_at",
         to_at=start - BEFORE,
@@ -212,22 +212,24 @@ def _from_snapshots(scene: Scene, found: Assessment) -> bool:
     if not 0 < scene.interval_s <= AFTER.total_seconds():
         return False
     start = scene.crisis[0]
+    begun = scene.began.get("snapshots", scene.span.since)
     opened, usual, source_id, line_no = scene.rows(
         """
         WITH opened AS (
           SELECT backend_id, backend_start_at, min(source_id) AS source_id, min(line_no) AS line_no
           FROM client_backend
-          WHERE server = $server AND backend_start_at >= $since AND backend_start_at < $to_at
+          WHERE server = $server AND backend_start_at >= $calm_at AND backend_start_at < $to_at
           GROUP BY ALL
         )
         SELECT count(*) FILTER (WHERE backend_start_at >= $from_at), count(*) FILTER (WHERE backend_start_at < $from_at),
                min(source_id) FILTER (WHERE backend_start_at >= $from_at), min(line_no) FILTER (WHERE backend_start_at >= $from_at)
         FROM opened
         """,
+        calm_at=begun,
         from_at=start - BEFORE,
         to_at=start + AFTER,
     )[0]
-    burst_s, calm_s = (BEFORE + AFTER).total_seconds(), (start - BEFORE - scene.span.since).total_seconds()
+    burst_s, calm_s = (BEFORE + AFTER).total_seconds(), (start - BEFORE - begun).total_seconds()
     where = scene.cite((source_id, line_no))
     if _burst(scene, found, opened, burst_s, usual, calm_s, where, "sessions are seen to have been opened"):
         found.onset_at = _onset(scene) or _first_opened(scene)

@@ -42,11 +42,14 @@ def weigh(scene: Scene) -> Assessment:
             """
             SELECT min(backend_start_at)
             FROM client_backend
-            WHERE server = $server AND client = $client AND backend_start_at >= $since
+            WHERE server = $server AND client = $client AND backend_start_at >= $from_at
               AND list_contains($moments, sampled_at)
             """,
             client=held[0][0],
             moments=scene.crisis_snapshots,
+            from_at=min(
+                (scene.began[each] for each in ("log", "snapshots") if each in scene.began), default=scene.span.since
+            ),
         )
         found.onset_at = onset[0] if onset else None
     elif share < 0.1:

@@ -167,7 +167,7 @@ def _onset(scene: Scene, slow_s: float) -> datetime | None:
           AND query_start_at >= $half AND sampled_at <= $crisis_until
         """,
         slow_s=slow_s,
-        half=scene.span.since + (scene.crisis[0] - scene.span.since) / 2,
+        half=scene.half("snapshots"),
     )
     return found[0] if found else None
 
@@ -185,7 +185,7 @@ def _from_log(scene: Scene, found: Assessment) -> None:
         FROM event
         WHERE kind = 'slow_statement' AND event_at >= $since AND event_at <= $crisis_until
         """,
-        half=scene.span.since + (scene.crisis[0] - scene.span.since) / 2,
+        half=scene.half("log"),
     )[0]
     then, before, many, few = slow[:4]
     if many and before is not None and few >= 5:

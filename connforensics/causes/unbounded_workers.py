@@ -76,6 +76,8 @@ def weigh(scene: Scene) -> Assessment:
                 where,
             )
             _follow(scene, found)
+        elif not scene.knows_workers_before:
+            found.lacks("worker counts close enough to tell those before the crisis from those in it")
         else:
             found.add(
                 f"the number of workers was steady ({before:.0f} to {then:.0f})",
@@ -136,7 +138,10 @@ def _follow(scene: Scene, found: Assessment) -> None:
         """
     )
     if best is None:
-        found.lacks("a client of the server that bears the name of a service with worker counts")
+        found.lacks("worker counts close enough to compare with the sessions of a client of the service's name")
+        if scene.grown_service is not None:
+            found.culprit = ("service", scene.grown_service[0])
+            found.onset_at, found.is_onset_estimated = scene.grown_service[1], True
         return
     service, correlation, _, points, source_id, line_no, _ = best
     found.culprit = ("service", str(service))
@@ -150,7 +155,7 @@ def _follow(scene: Scene, found: Assessment) -> None:
         WHERE service = $service AND worker_count.workers <= 1.2 * usual.workers + 1 AND sampled_at <= $crisis_since
         """,
         service=service,
-        half=scene.span.since + (scene.crisis[0] - scene.span.since) / 2,
+        half=scene.half("workers"),
     )
     found.onset_at = rise[0] if rise else None
     found.is_onset_estimated = True

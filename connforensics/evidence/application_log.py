@@ -58,9 +58,21 @@ _FOREIGN = re.compile(
 )
 """Lines of servers' and poolers' own logs, which other formats read."""
 
-_TRACE = re.compile(
-    r"^(?:Traceback \(most recent call last\)|\s+at \S+[( ]|\s+File \"|Caused by: |Exception in thread )"
+_QUOTES = re.compile(
+    r"[Ee]rror|[Ee]xception|ConnectionBad|[Ff]ailed|\bpsql: |SQLSTATE\["
+    r"|\.(?:rb|py|js|ts|go|php|pl|java|ex|exs|rs|cs):\d+:|\b(?:ERROR|WARN(?:ING)?|CRITICAL|SEVERE)\b(?!:)"
 )
+"""What in front of a server's severity says that a client repeats its message: libpq keeps the server's two blanks."""
+
+_TRACE = re.compile(
+    r"^(?:.{0,120}Traceback \(most recent call last\)|\s*at [\w.@/$<>-]+[(.:]|\s+at \S+[( ]|\s+File \"|Caused by: |Exception in thread )"
+)
+
+_CODE = re.compile(
+    r"^\s*(?://|/\*|\*\s|\||#(?!## Error )|import |from \w[\w.]* import |def |func |function |class |const |let |var |export |return\b"
+    r"|(?:if|else if|elif|for|while)\b.*[:{(|]\s*$)|;\s*$|\|\|\s*$|^\s*(?P<quote>['\"]).*(?P=quote),\s*$"
+)
+"""Lines of a program or of a manual, which quote messages too."""
 
 _WRAPPED = re.compile(
     r"\"stream\"\s*:\s*\"std(?:out|err)\""
@@ -80,14 +92,19 @@ _MESSAGE_KEY = re.compile(r"\"@?(?:msg|message|log|event|body|m|mt|short_message
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a head shows: its lines but those that go on with a record, those with a layout (of JSON, of no other program), known messages."""
+    """What a head shows: its lines but those that go on with a record, those with a layout (of JSON, of no other program), known messages.
+
+    `within` counts known messages in the lines that go on with a record: in a trace, or under a header.
+    """
 
     lines: int = 0
     laid_out: int = 0
     json: int = 0
     unmistakable: int = 0
     told: int = 0
+    within: int = 0
     foreign: int = 0
+    code: int = 0
     has_traces: bool = False
 
 
@@ -96,20 +113,25 @@ def _looked_at(lines: tuple[str, ...], middle: tuple[str, ...]) -> _Look:
     continuation = re.compile(application_records.GOES_ON)
     whole = "\n".join((*lines, *middle))
     literals = [literal for literal in application_records.literals() if literal in whole]
-    count = laid_out = in_json = unmistakable = told = foreign = 0
-    has_traces = False
+    count = laid_out = in_json = unmistakable = told = within = foreign = code = 0
+    has_traces = has_raised = False
     for line in (*lines, *middle):
         shown = line[:4000]
         if not shown.strip():
             continue
         has_traces = has_traces or _TRACE.match(shown) is not None
+        code += _CODE.search(shown[:400]) is not None
         if continuation.match(shown) and not shown.lstrip().startswith("{"):
+            within += any(literal in shown for literal in literals) and application_records.told(shown.strip())
             continue
         count += 1
+        was_raised, has_raised = has_raised, re.match(application_records.EXCEPTION, shown) is not None
         frame = next((frame for frame in FRAMES if frame.compiled.match(shown)), None)
         if frame is not None and frame.name in UNMISTAKABLE:
             unmistakable += 1
-        elif _FOREIGN.search(shown[:400]):
+        elif (server := _FOREIGN.search(shown[:400])) and not (
+            server[0].endswith(":  ") and (was_raised or _QUOTES.search(shown[: server.end()]))
+        ):
             foreign += 1
             continue
         is_json = frame is JSON and _is_log(shown)
@@ -117,7 +139,7 @@ def _looked_at(lines: tuple[str, ...], middle: tuple[str, ...]) -> _Look:
         in_json += is_json
         if any(literal in shown for literal in literals):
             told += _tells(shown, is_json)
-    return _Look(count, laid_out, in_json, unmistakable, told, foreign, has_traces)
+    return _Look(count, laid_out, in_json, unmistakable, told, within, foreign, code, has_traces)
 
 
 def _is_laid_out(frame: Frame, line: str) -> bool:
@@ -156,14 +178,15 @@ def _tells(line: str, is_json: bool) -> bool:
 def certainty(head: Head) -> float:
     """How sure the lines are an application's log: by layout, and by the messages of pools and drivers in them."""
     look = _looked_at(head.lines, head.middle)
-    if not look.lines or look.foreign * 5 > look.lines or (look.foreign and look.foreign >= look.laid_out):
+    if look.foreign * 5 > look.lines or (look.foreign and look.foreign >= look.laid_out):
         return 0.0
-    share = look.laid_out / look.lines
-    if look.unmistakable / look.lines >= LAID_OUT / 2:
-        return UNMISTAKABLE_CERTAINTY if look.told else SILENT_UNMISTAKABLE_CERTAINTY
-    if look.told and (look.laid_out or look.has_traces):
+    told = look.told + look.within
+    share = look.laid_out / max(look.lines, 1)
+    if look.unmistakable and look.unmistakable / look.lines >= LAID_OUT / 2:
+        return UNMISTAKABLE_CERTAINTY if told else SILENT_UNMISTAKABLE_CERTAINTY
+    if told and (look.laid_out or look.has_traces):
         return KNOWN_CERTAINTY * (0.8 + 0.2 * share)
-    if look.told and look.told / look.lines >= TOLD_SHARE:
+    if told and told >= TOLD_SHARE * look.lines and not look.code:
         return KNOWN_CERTAINTY * 0.7
     if look.laid_out >= FEWEST_LINES and share >= LAID_OUT:
         return SILENT_CERTAINTY

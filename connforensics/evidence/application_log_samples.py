@@ -162,4 +162,78 @@ _CLOCK_ONLY: Final = Sample(
     name="leak.log",
 )  # fmt: skip
 
-SAMPLES: Final = (_SPRING, _PYTHON, _NODE, _LARAVEL, _JAVA_UTIL_LOGGING, _GO, _CLOCK_ONLY)
+_TRACE_ALONE: Final = Sample(
+    "Caused by: com.alibaba.druid.pool.GetConnectionTimeoutException: wait millis 60000, active 20, maxActive 25, creating 0\n"
+    "\tat com.alibaba.druid.pool.DruidDataSource.getConnectionInternal(DruidDataSource.java:1581)\n"
+    "\tat com.alibaba.druid.pool.DruidDataSource.getConnectionDirect(DruidDataSource.java:1306)\n",
+    {
+        "event": ({"line_no": 1, "event_at": None, "kind": "pool_timeout", "duration_ms": 60000.0},),
+        "pool_sample": ({"line_no": 1, "checked_out": 20.0, "max_size": 25.0},),
+    },
+    name="paste.txt",
+)  # fmt: skip
+
+_PSYCOPG_ALONE: Final = Sample(
+    "Traceback (most recent call last):\n"
+    '  File "/app/orders.py", line 9, in connect\n'
+    "    return pool.connect()\n"
+    "sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) FATAL:  remaining connection slots are reserved for"
+    " non-replication superuser and rds_superuser connections\n",
+    {"event": ({"line_no": 4, "kind": "client_refused", "reason": "reserved", "sqlstate": "53300"},)},
+    name="paste.txt",
+)  # fmt: skip
+
+_RUBY_ALONE: Final = Sample(
+    "/srv/shop/lib/dbd/pg/database.rb:83:in `rescue in initialize': FATAL:  sorry, too many clients already (DBI::OperationalError)\n"
+    "        from /srv/shop/lib/dbd/pg/database.rb:40:in `initialize'\n",
+    {"event": ({"line_no": 1, "kind": "client_refused", "reason": "full"},)},
+    name="paste.txt",
+)  # fmt: skip
+
+_DOTNET_CONSOLE: Final = Sample(
+    "fail: Microsoft.EntityFrameworkCore.Query[10100]\n"
+    "      An exception occurred while iterating over the results of a query for context type 'Shop.Orders'.\n"
+    "       ---> Npgsql.NpgsqlException (0x80004005): The connection pool has been exhausted, either raise 'Max Pool Size' (currently 100) or 'Timeout' (currently 15 seconds) in your connection string.\n"
+    "         at Npgsql.ConnectorPool.Get(NpgsqlConnection conn, NpgsqlTimeout timeout)\n",
+    {
+        "event": ({"line_no": 3, "kind": "pool_timeout", "duration_ms": 15000.0, "engine": "npgsql"},),
+        "pool_sample": ({"line_no": 3, "max_size": 100.0},),
+    },
+    name="console.log",
+)  # fmt: skip
+
+_ELIXIR_CONSOLE: Final = Sample(
+    "[error] Task #PID<0.19523.1> started from Shop.Fetcher terminating\n"
+    "** (DBConnection.ConnectionError) connection not available and request was dropped from queue after 413ms. You can configure how long requests wait in the queue using :queue_target and :queue_interval.\n",
+    {"event": ({"line_no": 2, "kind": "pool_timeout", "duration_ms": 413.0},)},
+    name="console.log",
+)  # fmt: skip
+
+_WSO2: Final = Sample(
+    "TID: [0] [AM] [2026-11-21 03:12:00,526] ERROR {org.wso2.carbon.Publisher} - Unable to publish.[exec-1] Timeout: Pool empty. Unable to fetch a connection in 60 seconds, none available[size:50; busy:50; idle:0; lastwait:60000]. {org.wso2.carbon.Publisher}\n"
+    "org.apache.tomcat.jdbc.pool.PoolExhaustedException: [exec-1] Timeout: Pool empty. Unable to fetch a connection in 60 seconds, none available[size:50; busy:50; idle:0; lastwait:60000].\n"
+    "at org.apache.tomcat.jdbc.pool.ConnectionPool.borrowConnection(ConnectionPool.java:674)\n",
+    {
+        "event": (
+            {"line_no": 1, "event_at": "2026-11-21T03:12:00.526", "kind": "pool_timeout", "severity": "ERROR", "duration_ms": 60000.0},
+        ),
+        "pool_sample": ({"line_no": 1, "size": 50.0, "checked_out": 50.0, "idle": 0.0},),
+    },
+    name="wso2carbon.log",
+)  # fmt: skip
+
+SAMPLES: Final = (
+    _SPRING,
+    _PYTHON,
+    _NODE,
+    _LARAVEL,
+    _JAVA_UTIL_LOGGING,
+    _GO,
+    _CLOCK_ONLY,
+    _TRACE_ALONE,
+    _PSYCOPG_ALONE,
+    _RUBY_ALONE,
+    _DOTNET_CONSOLE,
+    _ELIXIR_CONSOLE,
+    _WSO2,
+)

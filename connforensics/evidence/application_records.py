@@ -79,8 +79,8 @@ _SUSPECT_LITERALS: Final = (
     "acquire connection", "get connection", "open connection",
 )  # fmt: skip
 
-_EXCEPTION: Final = r"^[A-Za-z_$][\w.$\\]*(?:\(\w+\))?(?:: |$)"
-"""`java.sql.SQLException: ...`, `psycopg_pool.PoolTimeout: ...`: the head of a trace, or of one of its parts."""
+EXCEPTION: Final = r"^[A-Za-z_$][\w.$\\]*(?:::\w+)*(?:\(\w+\))?(?:: |$)"
+"""`java.sql.SQLException: ...`, `psycopg_pool.PoolTimeout: ...`, `PG::ConnectionBad: ...`: the head of a trace, or of one of its parts."""
 
 GOES_ON: Final = (
     r"^(?:\s|$|Caused by|Wrapped by|Suppressed|Traceback|During handling of|The above exception|nested exception|###|"
@@ -382,7 +382,7 @@ class _Reader:
               LEFT JOIN slice AS prior ON prior.line_no = above.prior_no
               LEFT JOIN header_line AS prior_header ON prior_header.line_no = above.prior_no
               WHERE NOT (
-                regexp_matches(bare.text, {quoted(_EXCEPTION)})
+                regexp_matches(bare.text, {quoted(EXCEPTION)})
                 AND coalesce({prior_belongs}, false)
               )
             ),

@@ -1,7 +1,8 @@
-"""Sessions counted by state over time, as a table: how many were active, idle, idle in transaction at each instant.
+"""Sessions counted by state, as a table: how many were active, idle, idle in transaction, once or over time.
 
 Obtained from a loop over `SELECT now(), count(*) FILTER (WHERE state = 'active') ... FROM pg_stat_activity`, from pgwatch's
-`backends` metric, or from a dashboard's export; as CSV or in any shape of a client. Each number becomes a `metric_sample`
+`backends` metric, from a dashboard's export, or from what everybody types first, `SELECT state, count(*) FROM
+pg_stat_activity GROUP BY state`; as CSV or in any shape of a client. Each number becomes a `metric_sample`
 `pg_stat_activity_count` with its state as label, as postgres_exporter has it, the total one `pg_stat_activity_total`.
 https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 https://pgwat.ch/latest/reference/metric_definitions.html
@@ -9,11 +10,10 @@ https://pgwat.ch/latest/reference/metric_definitions.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from connforensics.evidence import Format, Head, Reading, Sample, consoles, times
+from connforensics.evidence import Format, Head, Reading, Sample, consoles, tables
 from connforensics.evidence.consoles import View, cell, number
 
 STATES: Final = {
@@ -62,7 +62,52 @@ def _rows(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
     return {"metric_sample": counts}
 
 
-VIEWS: Final = tuple(
+GROUPS: Final = (
+    "datname",
+    "usename",
+    "application_name",
+    "client_addr",
+    "backend_type",
+    "wait_event_type",
+    "wait_event",
+)
+"""What else sessions are counted by, kept as labels."""
+
+NUMBERS: Final = ("count", "count(*)", "cnt", "n", "num", "number", "connections", "sessions", "backends", "total")
+
+
+def _grouped(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    pairs = ", ".join(
+        f"struct_pack(key := '{name}', value := {cell(names, name)})" for name in ("state", *GROUPS) if name in names
+    )
+    return {
+        "metric_sample": (
+            f"""
+            SELECT line_no, sampled_at, server, 'pg_stat_activity_count' AS name,
+                   map_from_entries(list_filter([{pairs}], lambda pair: pair.value IS NOT NULL)) AS labels,
+                   {number(names, *NUMBERS)} AS value
+            FROM frame
+            WHERE {number(names, *NUMBERS)} IS NOT NULL
+              AND {cell(names, "state")} IN ({", ".join(f"'{state}'" for state in sorted(set(STATES.values())))})
+            """,
+        )
+    }
+
+
+BY_STATE: Final = tuple(
+    View(
+        "counts by state",
+        frozenset(("state", name)),
+        _grouped,
+        frozenset(("pid", "query", "query_start", "xact_start", "command", *STATES)),
+        (),
+        0.85,
+    )
+    for name in NUMBERS
+)
+"""One row for each state."""
+
+VIEWS: Final = BY_STATE + tuple(
     View(
         "counts",
         frozenset((own, "active", "idle")),
@@ -76,15 +121,16 @@ VIEWS: Final = tuple(
 
 
 def certainty(head: Head) -> float:
-    """Return how sure a head shows counts by state: by its columns and a time for each row."""
-    sure = consoles.certainty(head, VIEWS)
-    has_time = any(
-        re.search(rf"\b{name}\b", line, re.I)
-        for line in head.lines[:40]
-        for name in times.COLUMNS
-        if "active" in line.lower()
-    )
-    return sure if has_time else 0.0
+    """Return how sure a head shows counts by state: by its columns, or by PostgreSQL's states in one of them."""
+    layout = tables.find(head.lines, lambda names: consoles.view_of(BY_STATE, names) is not None)
+    if layout is not None:
+        states = {row[layout.names.index("state")] for row in layout.shown} - {None, ""}
+        if not states or not states <= set(STATES.values()):
+            return 0.0
+        # Machines and orders are active or idle as well.
+        is_own = not states <= {"active", "idle", "disabled"} or not set(GROUPS).isdisjoint(layout.names)
+        return (0.85 if is_own else 0.5) * layout.fit
+    return consoles.certainty(head, VIEWS)
 
 
 def read(reading: Reading) -> None:
@@ -111,6 +157,23 @@ FORMAT = Format(
                 )
             },
             name="counts.csv",
+        ),
+        Sample(
+            "shop=# SELECT datname, state, count(*) FROM pg_stat_activity GROUP BY 1, 2;\n"
+            " datname |        state        | count \n"
+            "---------+---------------------+-------\n"
+            "         |                     |     5\n"
+            " shop    | active              |     3\n"
+            " shop    | idle in transaction |    91\n"
+            "(3 rows)\n",
+            {
+                "metric_sample": (
+                    {"line_no": 5, "sampled_at": None, "name": "pg_stat_activity_count",
+                     "labels": {"state": "active", "datname": "shop"}, "value": 3.0},
+                    {"line_no": 6, "labels": {"state": "idle in transaction", "datname": "shop"}, "value": 91.0},
+                )
+            },
+            name="counts.txt",
         ),
     ),
 )  # fmt: skip

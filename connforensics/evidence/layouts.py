@@ -117,6 +117,16 @@ FRAMES: Final[tuple[Frame, ...]] = (
         _named_month,
     ),
     Frame(
+        "wso2",
+        rf"^TID: \[[^\]]*\](?: \[[^\]]*\])* \[(?P<stamp>{_ISO})\]\s+(?P<severity>{_LEVEL}) (?P<message>.*)$",
+        "TID: [-1234] [] [2026-11-21 03:12:00,000] ERROR {com.example.App} - ",
+    ),
+    Frame(
+        "labelled",
+        rf"^\[[\w.:/@-]+\] (?P<stamp>{_ISO}) (?P<severity>{_LEVEL})[:\]]? (?P<message>.*)$",
+        "[shop.example:443] 2026-11-21 03:12:00.000 error: ",
+    ),
+    Frame(
         "apache_error",
         r"^\[(?P<stamp>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? \d{4})\] (?P<message>.*)$",
         "[Sat Nov 21 03:12:00.000000 2026] [php:error] [pid 7] [client 10.0.0.7:41234] ",
@@ -142,7 +152,7 @@ FRAMES: Final[tuple[Frame, ...]] = (
     ),
     Frame(
         "clock_only",
-        r"^\[?(?P<stamp>\d\d:\d\d:\d\d[.,]\d{3,6})\]?\s+(?P<message>.*)$",
+        r"^\[?(?P<stamp>\d\d:\d\d:\d\d[.,]\d{3,6})\]?[\s|]+(?P<message>.*)$",
         "03:12:00.000 [main] ERROR com.example.App - ",
         no_date,
     ),
@@ -163,6 +173,11 @@ FRAMES: Final[tuple[Frame, ...]] = (
         "[main] ERROR com.example.App - ",
     ),
     Frame(
+        "bracketed_level",
+        r"^\[(?P<severity>debug|info|notice|warning|warn|error|critical|alert|emergency)\]:? (?P<message>.*)$",
+        "[error] ",
+    ),
+    Frame(
         "level_only",
         rf"^\[?(?P<severity>{_UPPER_LEVEL}|trce|dbug|info|warn|fail|crit)(?:\]?\s*[:|-]|\]|\s)\s*(?P<message>.*)$",
         "ERROR:sqlalchemy.pool:",
@@ -171,7 +186,9 @@ FRAMES: Final[tuple[Frame, ...]] = (
 """The layouts; the first that fits wins."""
 
 SURE: Final = frozenset(
-    frame.name for frame in FRAMES if frame.name not in ("time_first", "access_log", "level_only", "clock_only", "php")
+    frame.name
+    for frame in FRAMES
+    if frame.name not in ("time_first", "access_log", "level_only", "bracketed_level", "clock_only", "php")
 )
 """Layouts that only a program's own log has. The others are a log where a severity stands in them, or known messages."""
 

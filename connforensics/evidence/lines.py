@@ -22,7 +22,7 @@ from connforensics.evidence.scanner import PADDING, Block, Texts, as_arrow
 if TYPE_CHECKING:
     from connforensics.evidence.containers import Unpacked
 
-SLICE_BYTES = 64 << 20
+SLICE_BYTES = 32 << 20
 """Text handed to DuckDB at once: large enough for all cores, small enough to keep memory flat on any file."""
 
 FIRST_SLICE_BYTES = 8 << 20

@@ -52,12 +52,20 @@ _SHORT = Frame(
     "261121  3:12:06 [Warning] ",
 )
 
+_NAKED = Frame("naked", rf"^{_LEVEL}{_MESSAGE}", "[Warning] ")
+"""Without a time: whoever copied the line left it out."""
+
 _OWN = re.compile(
     r"^(?:\d{4}-\d\d-\d\d[T ][ \d]\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)? +(?:[0-9a-fx]+ +(?:\[(?:Note|Warning|ERROR|System)\] |InnoDB: )"
     r"|(?:mysqld_safe|mariadbd-safe) |UTC - (?:mysqld|mariadbd) got)"
     r"|\d{6} +\d?\d:\d\d:\d\d +(?:\[(?:Note|Warning|ERROR)\] |InnoDB: |mysqld_safe |mysqld (?:started|ended)))"
 )
 """A line that hardly any other program writes."""
+
+_ABORTED = re.compile(
+    r"^(?:\[(?:Note|Warning|ERROR)\] (?:\[MY-\d+\] \[\w+\] )?)?Aborted connection \S+ to db: '[^']*' user: '"
+)
+"""What only the server says, where whoever copied it left out when."""
 
 _STAMPED = re.compile(r"^\d{4}-\d\d-\d\d[T ][ \d]\d:\d\d:\d\d|^\d{6}[ \t]+\d?\d:\d\d:\d\d")
 _SINK = re.compile(r'^\{.*"prio" ?:.*"err_code" ?: ?\d+|^\{.*"err_code" ?: ?\d+.*"prio" ?:|^\{.*"err_symbol" ?: ?"ER_')
@@ -92,7 +100,8 @@ def certainty(head: Head) -> float:
     own = sum(bool(_OWN.match(line) or _SINK.match(line)) for line in lines)
     stamped = sum(bool(_STAMPED.match(line) or line.startswith("{")) for line in lines)
     if not own:
-        return 0.0
+        aborted = sum(_ABORTED.match(line) is not None for line in lines)
+        return 0.5 if aborted and aborted * 2 > len(lines) else 0.0
     return (0.95 if own >= USUAL_SHARE * len(lines) else 0.6) * own / max(stamped, own)
 
 
@@ -137,7 +146,10 @@ def _read(reading: Reading) -> None:
         return zones.utc(f"{century}{day[:2]}-{day[2:4]}-{day[4:]} {clock.strip():0>8}", "")
 
     spaced = _SPACED if _is_connection_id(reading.head) else _SPACED_PID
-    line_log.read(reading, (_ISO, spaced, replace(_SHORT, parse=short)), CATALOGUE, continuations="typed")
+    frames: tuple[Frame, ...] = (_ISO, spaced, replace(_SHORT, parse=short))
+    if not any(_OWN.match(line) for line in (*reading.head.lines, *reading.head.middle)):
+        frames = (*frames, _NAKED)
+    line_log.read(reading, frames, CATALOGUE, continuations="typed")
 
 
 def _is_connection_id(head: Head) -> bool:
@@ -184,6 +196,20 @@ concat(
 """
 
 SAMPLES: Final = (
+    Sample(
+        name="aborted.txt",
+        text="[Note] Aborted connection 43563 to db: 'shop' user: 'app' host: '10.0.0.7' (Got timeout reading communication packets)\n"
+        "Aborted connection xx to db: 'unconnected' user: 'xxx' host: 'xxx' (Got an error reading communication packets)\n",
+        rows={
+            "event": (
+                {
+                    "line_no": 1, "event_at": None, "kind": "session_aborted", "reason": "read_timeout", "severity": "Note",
+                    "backend_id": 43563, "user_name": "app", "database_name": "shop", "client_host": "10.0.0.7",
+                },
+                {"line_no": 2, "kind": "session_aborted", "reason": "read_error", "backend_id": None},
+            )
+        },
+    ),
     Sample(
         name="error.log",
         text="""\

@@ -117,6 +117,8 @@ def accepts(names: Sequence[str]) -> bool:
     known = {"user_name", "client_host", "database_name", "command", "seconds", "wait_event", "query"} & found.keys()
     if "processlist_id" in present or {"conn_id", "thd_id"} <= present:
         return len(known) >= 2
+    if present == {"id", "user", "host", "command"}:
+        return True
     return "id" in present and len(known) >= 4 and bool({"command", "info", "db"} & present)
 
 
@@ -127,6 +129,11 @@ def certainty(head: Head) -> float:
     else:
         layout = tables.find(head.lines, accepts)
     if layout is not None:
+        at = tables.match(layout.names, {"command": ALIASES["command"]}).get("command")
+        commands = {row[at] for row in layout.shown if row[at]} if at is not None else set()
+        if commands and {each.lower() for each in commands if each}.isdisjoint(map(str.lower, COMMANDS)):
+            # People and machines have ids, users, hosts and commands as well.
+            return 0.0
         return 0.97 * (0.4 + 0.6 * layout.fit)
     rows = sum(1 for line in head.lines if _HEADLESS.match(line))
     return 0.9 if rows and rows * 2 > sum(1 for line in head.lines if line.strip()) else 0.0
@@ -479,6 +486,22 @@ FORMAT = Format(
     certainty=certainty,
     read=read,
     samples=(
+        Sample(
+            "+---------+--------+-----------------+-------------+\n"
+            "| Id      | User   | Host            | Command     |\n"
+            "+---------+--------+-----------------+-------------+\n"
+            "|      26 | repl   | 10.0.0.23:32795 | Binlog Dump |\n"
+            "| 1074631 | sfront | 10.0.0.32:49906 | Sleep       |\n"
+            "+---------+--------+-----------------+-------------+\n",
+            {
+                "backend_sample": (
+                    {"line_no": 4, "backend_id": 26, "backend_type": "walsender"},
+                    {"line_no": 5, "backend_id": 1074631, "user_name": "sfront", "client_host": "10.0.0.32",
+                     "client_port": 49906, "state": "idle"},
+                )
+            },
+            name="four_columns.txt",
+        ),
         Sample(
             TABLE,
             {

@@ -31,6 +31,9 @@ PORTS: Final = frozenset((3306, 33060, 33062, 5432, 5433, 6432, 6033, 6133))
 """Ports that are a database's or a pooler's where the listing does not say whose they are: those of MySQL (classic, X and
 administration), PostgreSQL, PgBouncer and ProxySQL."""
 
+SERVICES: Final = {"mysql": 3306, "mysqlx": 33060, "postgresql": 5432, "postgres": 5432}
+"""Ports by the names that /etc/services gives them: what is shown without `-n`."""
+
 STATES: Final = {"ESTAB": "ESTABLISHED", "SYN-SENT": "SYN_SENT", "SYN-RECV": "SYN_RECV"}
 """`ss` to `netstat`; its other states differ only in hyphens."""
 
@@ -64,7 +67,7 @@ _WINDOWS = re.compile(rf"^\s*TCP\s+(\S+:\d+)\s+(\S+:\d+)\s+({_STATE})\b(?:\s+(\d
 _STALK = re.compile(r"^TS (\d{9,}(?:\.\d+)?)\b.*$")
 _ABOUT = re.compile(
     r"^\s*(?:Active (?:Internet|LOCAL|UNIX|Connections).*|Proto\s+.*|(?:Netid\s+)?State\s+Recv-Q\s+Send-Q.*|udp.*|raw.*|unix .*|"
-    r"UDP\s.*|\(.*\)|Local Address.*)$"
+    r"UDP\s.*|\(.*\)|Local Address.*|.*[$#] (?:sudo )?(?:netstat|ss)\b.*|\$ .*)$"
 )
 _SUMMARY = re.compile(
     r"^(?:Ip|Icmp|IcmpMsg|Tcp|Udp|UdpLite|TcpExt|IpExt|MPTcpExt|Sctp|Ip6|Icmp6|Udp6|UdpLite6|Ip:|InNoRoutes):?\s*$"
@@ -108,12 +111,12 @@ def socket(line: str) -> Socket | None:
 
 
 def _address(text: str) -> tuple[str, int | None] | None:
-    """Return host and port of an address, with the port parted by a colon, or by a dot as on BSD."""
-    told = re.match(r"^(.*)[:.](\d{1,5}|\*)$", text)
+    """Return host and port of an address, with the port parted by a colon, or by a dot as on BSD, or named."""
+    told = re.match(r"^(.*)[:.](\d{1,5}|\*)$", text) or re.match(r"^(.*):([a-z][a-z0-9_.+-]*)$", text)
     if told is None:
         return None
     host = re.sub(r"%\w+$", "", told.group(1).strip("[]")).removeprefix("::ffff:")
-    return host.strip("[]"), int(told.group(2)) if told.group(2) != "*" else None
+    return host.strip("[]"), int(told.group(2)) if told.group(2).isdigit() else SERVICES.get(told.group(2))
 
 
 def certainty(head: Head) -> float:
@@ -331,6 +334,20 @@ FORMAT = Format(
                 )
             },
             name="ss.txt",
+        ),
+        Sample(
+            "$ netstat\n"
+            "Active Internet connections (w/o servers)\n"
+            "Proto Recv-Q Send-Q Local Address           Foreign Address         State\n"
+            "tcp        0     11 ip-10-147-13-90.e:mysql ip-10-35-134-55.e:49768 ESTABLISHED\n"
+            "tcp        0      0 ip-10-147-13-90.e:ssh   ip-10-164-97-31.e:58440 ESTABLISHED\n",
+            {
+                "metric_sample": (
+                    {"line_no": 4, "value": 1.0,
+                     "labels": {"client_host": "ip-10-35-134-55.e", "port": "3306", "state": "ESTABLISHED"}},
+                )
+            },
+            name="netstat.txt",
         ),
         Sample(
             SUMMED,

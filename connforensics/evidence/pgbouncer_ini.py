@@ -28,6 +28,12 @@ TELLING: Final = frozenset(
 )  # fmt: skip
 """Names that tell PgBouncer's settings from anybody else's."""
 
+OWN: Final = frozenset(
+    ("max_client_conn", "default_pool_size", "min_pool_size", "reserve_pool_size", "pool_mode", "max_db_connections",
+     "query_wait_timeout", "server_idle_timeout", "server_lifetime", "server_reset_query")
+)  # fmt: skip
+"""Those that nobody else has at all: two of them need no section."""
+
 SECRET: Final = re.compile(r"(?i)password|secret|auth_query|connect_query|ldap|_key_file$")
 """Names whose values are not stored: they are, or may hold, credentials."""
 
@@ -56,8 +62,11 @@ def certainty(head: Head) -> float:
                 foreign += 1
             elif assigned[1].lower() in TELLING and section in ("", "pgbouncer"):
                 known.add(assigned[1].lower())
-    if not sections or foreign > 3 or len(sections - SECTIONS.keys() - {"pgbouncer"}) > 0:
+    if foreign > 3 or len(sections - SECTIONS.keys() - {"pgbouncer"}) > 0:
         return 0.0
+    if not sections:
+        # Somebody looked for a few of its lines.
+        return 0.6 if foreign <= 1 and len(known & OWN) >= 2 else 0.0
     if "pgbouncer" in sections:
         return 0.97 if known else 0.6
     return 0.5 if known else 0.0
@@ -134,6 +143,19 @@ FORMAT = Format(
     certainty=certainty,
     read=read,
     samples=(
+        Sample(
+            '$ grep -E "pool_size|max|pool_mode" pgbouncer.ini\n'
+            "pool_mode = transaction\nmax_client_conn = 1900\ndefault_pool_size = 96 \nmax_db_connections =512\n",
+            {
+                "setting": (
+                    {"line_no": 2, "name": "pool_mode", "value": "transaction"},
+                    {"line_no": 3, "name": "max_client_conn", "value": "1900"},
+                    {"line_no": 4, "name": "default_pool_size", "value": "96"},
+                    {"line_no": 5, "name": "max_db_connections", "value": "512"},
+                )
+            },
+            name="grepped.txt",
+        ),
         Sample(
             ";;; PgBouncer configuration file\n[databases]\n; foodb =\n"
             "shop = host=10.0.0.2 port=5432 dbname=shop_prod user=app password='top secret' pool_size=15 reserve_pool=5\n"

@@ -302,8 +302,11 @@ def _login(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:
 
 
 def _erred(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:
-    pieces.put("reason", rows, scan.rest())
-    return scan.done()
+    reason = scan.rest()
+    # What a terminal padded is left to the expression, which trims it.
+    fits: Flags = scan.done() & (scan.block.data[reason.ends - 1] != ord(" "))
+    pieces.put("reason", rows[fits], reason[fits])
+    return fits
 
 
 def _opened(pieces: _Pieces, rows: Places, scan: Scan) -> Flags:

@@ -144,6 +144,19 @@ FORMAT = Format(
             name="odyssey.log",
         ),
         Sample(
+            "pgpool 03:12:19.55 INFO  ==> Welcome to the Bitnami pgpool container\n"
+            "pgpool 03:12:19.75 INFO  ==> ** Starting Pgpool-II **\n"
+            "2026-11-21 03:12:19.831: main pid 1: LOG:  pgpool-II successfully started. version 4.5.5 (hotooriboshi)\n"
+            "2026-11-21 03:13:19.831: [unknown] pid 153: FATAL:  Sorry, too many clients already\n",
+            {
+                "event": (
+                    {"line_no": 3, "event_at": "2026-11-21T03:12:19.831", "engine": "pgpool", "kind": "server_ready"},
+                    {"line_no": 4, "kind": "refused_full", "reason": "num_init_children"},
+                )
+            },
+            name="pgpool.log",
+        ),
+        Sample(
             "2026-11-21T03:12:00.250000Z  INFO PgDog v0.1.14 (main) is starting\n"
             "2026-11-21T03:12:05.250000Z ERROR checkout timeout [shop, 10.0.0.2:5432]\n",
             {

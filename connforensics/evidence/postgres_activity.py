@@ -97,8 +97,16 @@ STARTS: Final = ("backend_start_at", "xact_start_at", "query_start_at", "state_c
 _SOCKET_PORT: Final = tables.longs(np.array([-1])).cast(pa.int32())
 _NO_ID: Final = tables.longs(np.array([NO_ID]))[0]
 
+ZONE_STEP_S: Final = 900
+"""Zones differ by quarters of an hour."""
+
+ZONE_SLACK_S: Final = 10
+"""What a time above a table may differ from the newest one in it, beside the zone: the asking session itself has just begun
+its statement, unless it left itself out, and then somebody else mostly has."""
+
 NAME_AHEAD_S: Final = 5
-"""A file's name may be this much older than what its rows say has happened: it is made before the query runs."""
+"""A file's name, or a time above a table, may be this much older than what the rows say has happened: it is made before the
+query runs."""
 
 
 def accepts(names: Sequence[str]) -> bool:
@@ -152,6 +160,10 @@ class _Run:
     seen: set[int] = field(default_factory=set)
     closed: int = 0
     is_zone_checked: bool = False
+    ahead: int | None = None
+    """Microseconds by which the times above the tables are ahead of UTC, once it is known."""
+    last_told: tuple[int, int] | None = None
+    """The last time above a table, and the instant that it was read as: rows of that table may come in two frames."""
 
     def store(self, con: duckdb.DuckDBPyConnection, frame: tables.Frame) -> None:
         found = tables.match(frame.names, ALIASES)
@@ -172,6 +184,7 @@ class _Run:
             self._untimed(rows.filter(pc.invert(told)))
             rows = rows.filter(told)
             if rows.num_rows:
+                rows = self._not_before_rows(self._in_zone_of_rows(rows))
                 self.reading.ledger.assume(
                     "the rows bear no sample time: the time written above each table is taken for it"
                 )
@@ -194,6 +207,42 @@ class _Run:
         self.is_zone_checked = bool(values)
         if times.is_zoneless(values):
             self.reading.ledger.assume(times.zone_assumed(self.reading.options.timezone))
+
+    def _in_zone_of_rows(self, rows: pa.Table) -> pa.Table:
+        """Return the rows with the times above the tables brought to the zone of the times in the rows.
+
+        psql's `\\watch` and `date` tell the wall clock of whoever asked, often without its zone; what the rows tell has one.
+        """
+        if self.ahead is None:
+            told = rows.group_by("sampled_at").aggregate([("latest_at", "max")])
+            told = told.filter(pc.is_valid(told["latest_at_max"]))
+            self.ahead = _hours_ahead(tables.numbers(told["sampled_at"]) - tables.numbers(told["latest_at_max"]))
+            if self.ahead:
+                self.reading.ledger.assume(
+                    f"the times above the tables are {self.ahead / 3_600_000_000:+g} h from those in the rows: "
+                    "taken for local time of whoever asked"
+                )
+        if not self.ahead:
+            return rows
+        return _with_time(rows, tables.longs(tables.numbers(rows["sampled_at"]) - self.ahead, tables.MOMENT))
+
+    def _not_before_rows(self, rows: pa.Table) -> pa.Table:
+        """Return the rows with the time above their table no earlier than what they show: it is written before the query
+        runs, and often in whole seconds.
+        """
+        instants = tables.numbers(rows["sampled_at"])
+        newest = rows.group_by("sampled_at").aggregate([("latest_at", "max")])
+        newest = newest.filter(pc.is_valid(newest["latest_at_max"])).sort_by("sampled_at")
+        if newest.num_rows:
+            told, latest = tables.numbers(newest["sampled_at"]), tables.numbers(newest["latest_at_max"])
+            late = latest - told
+            meant = np.where((late > 0) & (late <= NAME_AHEAD_S * 1_000_000), latest, told)
+            if self.last_told is not None:
+                meant[told == self.last_told[0]] = self.last_told[1]
+            self.last_told = int(told[-1]), int(meant[-1])
+            places = np.searchsorted(told, instants).clip(max=len(told) - 1)
+            instants = np.where(told[places] == instants, meant[places], instants)
+        return _with_time(rows, tables.longs(instants, tables.MOMENT))
 
     def _timed(self, rows: pa.Table) -> None:
         instants, kept = self.snapshots.assign(tables.numbers(rows["sampled_at"]), _ids(rows), _anew(rows))
@@ -227,7 +276,8 @@ class _Run:
         """Return when a snapshot without a time was taken, and the sentence that says how that is known."""
         named = times.in_name(self.reading.head.name, self.reading.options.timezone) if is_sole else None
         if named is not None and (latest is None or (latest - named).total_seconds() <= NAME_AHEAD_S):
-            return named, f"the sample time {named:%Y-%m-%d %H:%M:%S} UTC is taken from the file's name"
+            told = f"the sample time {named:%Y-%m-%d %H:%M:%S} UTC is taken from the file's name"
+            return max(named, latest or named), told
         if latest is None:
             return None, "nothing tells when the snapshot was taken: it has no sample time"
         if named is not None:
@@ -249,6 +299,19 @@ class _Run:
                 whole = pc.coalesce(rows[start], since)
                 rows = rows.drop_columns([age]).set_column(rows.column_names.index(start), start, whole)
         self.storing.insert("backend_sample", rows.drop_columns(["lines", "anew", "latest_at"]))
+
+
+def _hours_ahead(gaps: NDArray[np.int64]) -> int:
+    """Return by how much the zone of the sample times differs, in microseconds, given how far each lies after the newest
+    time of its rows; 0 where it does not, or where it cannot be told.
+    """
+    step, slack = ZONE_STEP_S * 1_000_000, ZONE_SLACK_S * 1_000_000
+    if not len(gaps):
+        return 0
+    ahead = int(np.round(np.median(gaps) / step)) * step
+    is_zone = bool((np.abs(gaps - ahead) <= slack).mean() >= 0.9)
+    # One snapshot long after anything happened proves nothing; one before what it shows cannot be.
+    return ahead if ahead and is_zone and (len(gaps) >= 3 or ahead < 0) else 0
 
 
 def _ids(rows: pa.Table) -> NDArray[np.int64]:

@@ -169,7 +169,8 @@ def _told(line: str) -> Told | None:
         if label is None:
             continue
         head = before.removesuffix(label)
-        if head[-1:].isalpha() and label.isascii():
+        if (head[-1:].isalpha() or head.endswith(".")) and label.isascii():
+            # A longer word, or a channel and its level: `production.ERROR: `.
             continue
         if colon[1] == "  " or found is None:
             found = head, label, line[colon.end() :].lstrip()

@@ -227,4 +227,15 @@ SAMPLES: Final = (
         {"event": [{"line_no": 1, "event_at": "2026-07-02 06:00:00", "kind": "server_stopping", "reason": "fast"}]},
         options=ReadOptions(timezone="Europe/Berlin"),
     ),
+    Sample(
+        # No prefix, as before version 10, and somebody looked for refusals alone.
+        "FATAL:  sorry, too many clients already\n"
+        "FATAL:  remaining connection slots are reserved for non-replication superuser connections\n",
+        {
+            "event": [
+                {"line_no": 1, "event_at": None, "kind": "refused_full", "severity": "FATAL", "sqlstate": "53300"},
+                {"line_no": 2, "kind": "refused_reserved", "reason": "superuser"},
+            ]
+        },
+    ),
 )

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-managing.html
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from connforensics.evidence import Format, Head, Reading, Sample, line_log
@@ -24,14 +25,18 @@ FRAMES: Final = (
     ),
 )
 
+_OWN = re.compile(
+    r"\[(?:proxyEndpoint|clientConnection|dbConnection)=|\b[Tt]he proxy\b|\b[Cc]lient (?:session|connection)\b|Timed-out waiting to acquire"
+)
+"""What the proxy alone writes: names in brackets, and its way of speaking."""
+
 
 def certainty(head: Head) -> float:
     """How sure the lines are RDS Proxy's: its header, and its own texts or the names it puts in brackets."""
     found = line_log.look(head, FRAMES, CATALOGUE)
-    own = sum(
-        "[proxyEndpoint=" in line or "[clientConnection=" in line or "[dbConnection=" in line for line in head.lines
-    )
-    if not found.known and not own:
+    own = sum(_OWN.search(line) is not None for line in head.lines)
+    if not own:
+        # Any service writes a time and a level in brackets, and many repeat what a server refused.
         return 0.0
     return 0.95 * found.share * (0.6 + 0.4 * max(found.known, own) / max(found.framed, 1))
 

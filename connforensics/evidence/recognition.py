@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from connforensics.evidence import Format, Head, identify
-from connforensics.evidence.wrappers import COLOURS, WRAPPERS, AnyWrapper, PrettyJson, Wrapper
+from connforensics.evidence.wrappers import COLOURS, TWICE_TIMED, WRAPPERS, AnyWrapper, PrettyJson, Wrapper
 
 MOST_LAYERS: Final = 3
 """A syslog line in a JSON shipper's in docker's: deeper was never seen."""
@@ -167,7 +167,7 @@ def _wrapped(head: Head, depth: int) -> list[Recognition]:
     lines = [line for line in head.lines if line.strip()]
     tried = lines[:: max(len(lines) // LOOKED_AT, 1)]
     found = []
-    for wrapper in WRAPPERS:
+    for wrapper in (*WRAPPERS, TWICE_TIMED):
         fits = sum(wrapper.peel(line) is not None for line in tried)
         is_document = isinstance(wrapper, PrettyJson) and fits and head.lines[0].lstrip()[:1] in ("{", "[")
         if not tried or (fits < LEAST_SHARE * len(tried) and not is_document):

@@ -251,7 +251,7 @@ def _separated(lines: Sequence[str], accepts: Accepts) -> Layout | None:
             break
         how = separated.writing(lines, index, accepts)
         if how is not None:
-            rows, misfits, shown = separated.fit(lines[index + 1 :], how, SHOWN_ROWS)
+            rows, misfits, shown = separated.fit(lines[index + 1 :], how, accepts, SHOWN_ROWS)
             return Layout("separated", how.names, how.written, index, how.delimiter, rows, misfits, shown, how)
     return None
 

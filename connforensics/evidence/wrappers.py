@@ -31,6 +31,8 @@ _MONTH_TIME: Final = _LETTER + r"{3,4}\.? {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d+)?"
 _PROGRAM: Final = r"(?P<stream>[^\s\[\]:]+)(?:\[(?P<pid>\d+)\])?: "
 _PART: Final = r"(?:\[\d+-(?P<part>\d+)\] ?)?"
 """PostgreSQL numbers its messages in syslog, and the lines of each: all but the first continue it."""
+_ESCAPED_COLOUR: Final = r"#033\[[0-9;]*m"
+"""A terminal's colour as rsyslog writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Wrapper:
         told = {name: value or "" for name, value in found.groupdict().items()}
         text = told["text"]
         if self.has_escapes:
-            text = text.replace("#011", "\t").replace("#012", "\t")
+            text = re.sub(_ESCAPED_COLOUR, "", text).replace("#011", "\t").replace("#012", "\t")
         if told.get("part", "") not in ("", "1"):
             text = "\t" + text.lstrip("\t")
         stream = " ".join(filter(None, (told.get("host", ""), told.get("stream", ""))))
@@ -80,7 +82,8 @@ class Wrapper:
         names = ", ".join(map(quoted, ("whole", *groups)))
         text = "got.text"
         if self.has_escapes:
-            text = f"CASE WHEN contains({text}, '#01') THEN replace(replace({text}, '#011', chr(9)), '#012', chr(9)) ELSE {text} END"
+            bare = f"regexp_replace({text}, {quoted(_ESCAPED_COLOUR)}, '', 'g')"
+            text = f"CASE WHEN contains({text}, '#0') THEN replace(replace({bare}, '#011', chr(9)), '#012', chr(9)) ELSE {text} END"
         if "part" in groups:
             text = f"CASE WHEN got.part NOT IN ('', '1') THEN chr(9) || ltrim({text}, chr(9)) ELSE {text} END"
         stream = " || ' ' || ".join(f"got.{name}" for name in ("host", "stream") if name in groups) or "''"
@@ -245,6 +248,22 @@ WRAPPERS: Final[tuple[AnyWrapper, ...]] = (
         lambda text, number: f"db-1  | {text}",
     ),
     Wrapper(
+        "foreman",
+        r"^\s*\d\d:\d\d:\d\d (?P<stream>[A-Za-z0-9][\w.\-]*?) *\| ?(?P<text>.*)$",
+        lambda text, number: f"{_clock(number)} web.1  | {text}",
+    ),
+    Wrapper(
+        "cloud_foundry",
+        r"^\s*(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+[+-]\d{4}) \[(?P<stream>[A-Za-z]+(?:/[\w-]+)*/\d+)\]\s+(?:OUT|ERR) ?(?P<text>.*)$",
+        lambda text, number: f"   2026-11-21T{_clock(number)}.12+0000 [APP/PROC/WEB/0] OUT {text}",
+    ),
+    Wrapper("quoted", r"^> ?(?P<text>.*)$", lambda text, number: f"> {text}"),
+    Wrapper(
+        "kubetail",
+        r"^\[(?P<stream>[a-z0-9][a-z0-9.]*-[a-z0-9.\-]+ [a-z0-9][a-z0-9.\-]*)\] (?P<text>.*)$",
+        lambda text, number: f"[shop-db-0 postgres] {text}",
+    ),
+    Wrapper(
         "kubectl_prefix",
         r"^\[(?P<stream>pod/[^\]\s]+)\] (?P<text>.*)$",
         lambda text, number: f"[pod/shop-db-0/postgres] {text}",
@@ -256,12 +275,12 @@ WRAPPERS: Final[tuple[AnyWrapper, ...]] = (
     ),
     Wrapper(
         "heroku",
-        rf"^(?P<stamp>{_ISO}) (?P<stream>\w+\[[\w.\-]+\]): (?P<text>.*)$",
+        rf"^(?P<stamp>{_ISO}) (?P<stream>\w+\[[A-Za-z][\w\-]*(?:\.\d{{1,2}}\]|\])?)(?:\.(?P<pid>\d{{3,}})\])?[\w.\-]*\]?: (?P<text>.*)$",
         lambda text, number: f"2026-11-21T{_clock(number)}.000000+00:00 app[postgres.1234]: {text}",
     ),
     Wrapper(
         "rfc5424",
-        rf"^(?:\d+ )?<\d{{1,3}}>1 (?P<stamp>{_ISO}|-) (?P<host>\S+) (?P<stream>\S+) \S+ \S+ "
+        rf"^(?:\d+ )?<\d{{1,3}}>1 (?P<stamp>{_ISO}|-) (?P<host>\S+) (?P<stream>\S+) (?:(?P<pid>\d+)|\S+) \S+ "
         rf"(?:(?:-|(?:\[[^\]=]*=[^\]]*\])+) )?\x{{feff}}?{_PART}(?P<text>.*)$".replace(r"\x{feff}", "\ufeff"),
         lambda text, number: f"<134>1 2026-11-21T{_clock(number)}.123456+00:00 db1 postgres {4000 + number} - - {text}",
         has_escapes=True,
@@ -364,4 +383,12 @@ WRAPPERS: Final[tuple[AnyWrapper, ...]] = (
     ),
     PrettyJson(),
 )
-"""Every wrapper there is, the stricter before the looser."""
+"""Every wrapper that takes any line, the stricter before the looser."""
+
+TWICE_TIMED: Final = Wrapper(
+    "twice_timed",
+    r"^(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?P<text>\[?\d{4}-\d\d-\d\d[T ]{1,2}\d{1,2}:\d\d:\d\d.*|\s.*|)$",
+    lambda text, number: f"2026-11-21 {_clock(number)} {text}",
+)
+"""Docker Desktop's copy of a container's log: its own time before each line. Only where another time follows it is not
+the line's, so lines without one keep it."""

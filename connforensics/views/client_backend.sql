@@ -19,7 +19,7 @@ SELECT
   query_start_at,
   state_change_at,
   CASE WHEN state = 'idle' AND is_in_transaction THEN 'idle in transaction' ELSE state END AS state,
-  CASE WHEN blocked_by IS NOT NULL AND NOT is_server_postgres THEN 'Lock' ELSE wait_event_type END AS wait_event_type,
+  CASE WHEN (blocked_by IS NOT NULL OR is_waiting) AND NOT is_server_postgres THEN 'Lock' ELSE wait_event_type END AS wait_event_type,
   wait_event,
   blocked_by,
   query,
@@ -39,12 +39,13 @@ FROM (
     ),
     sighting.first_seen_at,
     open_transaction.xact_start_at IS NOT NULL AS is_in_transaction,
+    coalesce(open_transaction.is_waiting, false) AS is_waiting,
     coalesce(engine, 'postgres') = 'postgres' AS is_server_postgres
   FROM backend_sample AS sample
   LEFT JOIN open_transaction
     ON open_transaction.server = coalesce(sample.server, '')
    AND open_transaction.backend_id = sample.backend_id
-   AND open_transaction.bucket_at = time_bucket(INTERVAL 10 SECOND, sample.sampled_at)
+   AND open_transaction.sampled_at = sample.sampled_at
   LEFT JOIN sighting
     ON sighting.server = coalesce(sample.server, '')
    AND sighting.sampled_at = sample.sampled_at

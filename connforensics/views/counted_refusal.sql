@@ -1,11 +1,12 @@
 -- One row is one stretch between two looks at a server's or a pooler's counters in which they counted refusals for want
 -- of a slot: counted, not logged. refusals is what must have been refused at least; when exactly is not known but for
--- fullest_at, the first of the fullest instants within (of the server, or of that user), or its end. unlogged is what no log tells of: refusals less those logged then.
+-- fullest_at, the first of the fullest instants within (of the server, or of that user), or its end. unlogged is what no log tells of at least:
+-- refusals less those logged then, up to the end of the second where the look's time has no fraction.
 -- MySQL counts each in Connection_errors_max_connections. MariaDB counts there those alone that it refuses before the
 -- login; the others are in Aborted_connects, like every failed login: what of its growth neither wrong passwords nor
 -- probes explain (Access_denied_errors, Aborted_connects_preauth: MariaDB's alone) is taken for refusals where the server
 -- is known to have been full meanwhile; where it was not, but a user had used up its own limit, for refusals by that limit
--- (whose names it).
+-- (whose names it). Looks in whole seconds may be a second earlier than the counters.
 -- https://mariadb.com/kb/en/server-status-variables/#connection_errors_max_connections
 WITH told AS (
   SELECT
@@ -37,7 +38,7 @@ measured AS (
     told.*,
     coalesce(errors, 0) > 0
       OR coalesce(most_used > capacity.max_backends AND most_used_growth > 0, false)
-      OR coalesce(full_at.known_at >= told.since_at, false) AS is_full
+      OR coalesce(full_at.known_at >= told.since_at - INTERVAL 1 SECOND, false) AS is_full
   FROM told
   LEFT JOIN capacity ON capacity.server = told.server
   ASOF LEFT JOIN full_at
@@ -61,7 +62,7 @@ at_quota AS (
   JOIN used_quota
     ON used_quota.server = told.server
    AND used_quota.kind = 'user'
-   AND used_quota.sampled_at >= told.since_at
+   AND used_quota.sampled_at >= told.since_at - INTERVAL 1 SECOND
    AND used_quota.sampled_at <= told.until_at
   GROUP BY ALL
 ),
@@ -111,7 +112,7 @@ logged AS (
    AND refusal.refuser = counted.refuser
    AND refusal.kind = counted.kind
    AND refusal.refused_at > counted.since_at
-   AND refusal.refused_at <= counted.until_at
+   AND refusal.refused_at <= counted.until_at + CASE WHEN counted.until_at = date_trunc('second', counted.until_at) THEN INTERVAL 1 SECOND ELSE INTERVAL 0 SECOND END
   GROUP BY ALL
 ),
 fullest AS (

@@ -3,7 +3,58 @@
 -- timeouts is the growth of the counters since the previous sample of each pool; a smaller value is a restart. Callers that
 -- gave up by a log (pool_timeout, a pooler's query_wait_timeout) or by ProxySQL's counter are rows of their own, at the
 -- second they are told, unless the pools of that layer (poolers', applications') count as many themselves.
-WITH stepped AS (
+-- Sources of one format that name no instance, or number it (a process id, which is 1 in every container), and tell of a
+-- pool of the same name at the same time (a log of each process) tell of several.
+WITH unnamed AS (
+  SELECT service, pool, instance, format, source_id, min(sampled_at) AS first_at, max(sampled_at) AS last_at
+  FROM pool_sample
+  JOIN source USING (source_id)
+  WHERE regexp_full_match(coalesce(instance, '0'), '[0-9]+')
+  GROUP BY ALL
+),
+shared AS (
+  SELECT DISTINCT one.source_id
+  FROM unnamed AS one
+  JOIN unnamed AS other
+    ON other.service IS NOT DISTINCT FROM one.service
+   AND other.pool IS NOT DISTINCT FROM one.pool
+   AND other.instance IS NOT DISTINCT FROM one.instance
+   AND other.format = one.format
+   AND other.source_id <> one.source_id
+   AND other.first_at < one.last_at
+   AND one.first_at < other.last_at
+),
+-- HikariCP's log tells the limit where the pool starts, and in most versions not with the numbers.
+configured AS (
+  SELECT source_id, any_value(TRY_CAST(value AS DOUBLE)) AS max_size
+  FROM setting
+  WHERE name = 'maximumPoolSize'
+  GROUP BY source_id
+  HAVING count(DISTINCT value) = 1
+),
+-- PgBouncer's exporter tells the limit of each database's pools apart from the pools (database/user).
+exported AS (
+  SELECT labels['name'] AS database_name, labels['instance'] AS instance, max(value) AS max_size
+  FROM metric_sample
+  WHERE name = 'pgbouncer_databases_pool_size'
+    AND value > 0
+  GROUP BY ALL
+),
+numbers AS (
+  SELECT
+    pool_sample.* REPLACE (
+      coalesce(pool_sample.max_size, configured.max_size, exported.max_size) AS max_size,
+      CASE WHEN shared.source_id IS NOT NULL THEN 'source ' || shared.source_id ELSE pool_sample.instance END AS instance
+    )
+  FROM pool_sample
+  LEFT JOIN shared USING (source_id)
+  LEFT JOIN configured USING (source_id)
+  LEFT JOIN exported
+    ON is_pooler(pool_sample.service)
+   AND exported.database_name = split_part(pool_sample.pool, '/', 1)
+   AND exported.instance IS NOT DISTINCT FROM pool_sample.instance
+),
+stepped AS (
   SELECT
     coalesce(service, pool, 'pool') AS service,
     coalesce(instance, '') AS instance,
@@ -20,7 +71,7 @@ WITH stepped AS (
     epoch(sampled_at - lag(sampled_at) OVER history) AS interval_s,
     source_id,
     line_no
-  FROM pool_sample
+  FROM numbers
   WHERE sampled_at IS NOT NULL
   WINDOW history AS (PARTITION BY service, instance, pool ORDER BY sampled_at, line_no)
 ),

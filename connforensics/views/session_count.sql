@@ -2,7 +2,8 @@
 -- Openings and ends at the same instant go by their lines. The server looks for a free slot a moment after it has written
 -- "connection authorized": where the log has milliseconds, openings count from then on. The moment is what refused
 -- sessions show it to be at the longest, within 20 ms, else one millisecond.
--- Sessions that began before the log are added where a snapshot shows them; others cannot be seen: the number is a
+-- Sessions that began before the log (within its first second, which may have no fraction, those that it does not tell of)
+-- are added where a snapshot shows them; others cannot be seen: the number is a
 -- lower bound. They end at the first snapshot that misses them, unless the log tells.
 -- Lines without a backend id (a log_line_prefix without %p and %c) are counted without knowing which session they are
 -- of: an opening less the refusal that took it back. Without a time changed_at is NULL and the lines give the order.
@@ -49,7 +50,7 @@ older AS (
   FROM client_backend
   JOIN log_start
     ON log_start.server = client_backend.server
-   AND client_backend.backend_start_at < log_start.first_at
+   AND client_backend.backend_start_at < log_start.first_at + INTERVAL 1 SECOND
   GROUP BY ALL
 ),
 known_otherwise AS (

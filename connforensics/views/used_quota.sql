@@ -16,6 +16,13 @@ WITH told AS (
   WHERE (is_mysql(engine) AND (name = 'max_user_connections' OR regexp_matches(name, '^user\..*\.max_user_connections$')))
      OR regexp_matches(name, '^(role|database)\..*\.connection_limit$')
   GROUP BY ALL
+  UNION ALL
+  SELECT coalesce(metric_sample.server, sole_server.server, ''), 'user', NULL, arg_max(value, sampled_at)::BIGINT
+  FROM metric_sample
+  LEFT JOIN sole_server ON true
+  WHERE name = 'mysql_global_variables_max_user_connections'
+    AND NOT EXISTS (SELECT 1 FROM setting WHERE setting.name = 'max_user_connections')
+  GROUP BY ALL
 ),
 used AS (
   SELECT server, sampled_at, 'user' AS kind, user_name AS whose, count(*) AS sessions, min(source_id) AS source_id, min(line_no) AS line_no

@@ -132,7 +132,7 @@ _DRUID: Final = (
         "pool_timeout",
         "com.alibaba.druid.pool.GetConnectionTimeoutException: wait millis 60000, active 20, maxActive 20, creating 0",
         "wait millis ",
-        r"wait millis (?P<duration_ms>\d+), active \d+",
+        r"wait millis (?P<duration_ms>\d+), ?active \d+",
     ),
     Message(
         "pool_leak_suspected",

@@ -20,7 +20,7 @@ _ANY = r"^(?:\[MY-\d+\] \[\w*\] )?"
 """The same where the number says less than the client's error number, which the entry gives."""
 
 _WHOSE = (
-    r"Aborted connection (?:0|(?P<backend_id>\d+)) to db: '(?:unconnected|(?P<database_name>.*?))'"
+    r"Aborted connection (?:0|(?P<backend_id>\d+)|\w+) to db: '(?:unconnected|(?P<database_name>.*?))'"
     r" user: '(?:(?P<detail>unauthenticated)|(?P<user_name>.*?))'"
     r"(?: host: [`'](?:connecting host|(?P<client_host>.*?))')?[^(]*"
 )
@@ -323,7 +323,7 @@ _ABORTED = (
         sample="[MY-010914] [Server] Aborted connection 34 to db: 'shop' user: 'app_web' host: '10.0.0.7' (Unknown error).",
         has="Aborted connection ",
         pattern=(
-            f"{_NUMBER}Aborted connection (?:0|(?P<backend_id>\\d+)) to db: '(?:unconnected|(?P<database_name>.*?))'"
+            f"{_NUMBER}Aborted connection (?:0|(?P<backend_id>\\d+)|\\w+) to db: '(?:unconnected|(?P<database_name>.*?))'"
             r" user: '(?:unauthenticated|(?P<user_name>.*?))'"
             r"(?: host: [`'](?:connecting host|(?P<client_host>.*?))')?[^(]*\((?P<detail>.*?)\)?\.?$"
         ),

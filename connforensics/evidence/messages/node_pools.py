@@ -78,6 +78,14 @@ _PRISMA: Final = (
         r"connection pool\.(?:.*Current connection pool timeout: (?P<duration_s>[\d.]+))?",
         error_code="P2024",
     ),
+    Message(
+        "pool_timeout",
+        "Timed out fetching a new connection from the pool. Please consider reducing the number of requests or increasing the"
+        " `connection_limit` parameter. Current limit: 3, amount of connections currently in use: 0.",
+        ("Timed out fetching a new connection from the pool", "Timed out fetching a connection from the pool"),
+        error_code="P2024",
+        until="2",
+    ),
 )
 
 _SEQUELIZE: Final = (
@@ -85,6 +93,12 @@ _SEQUELIZE: Final = (
         "pool_timeout",
         "ConnectionAcquireTimeoutError [SequelizeConnectionAcquireTimeoutError]: Operation timeout",
         "ConnectionAcquireTimeoutError",
+    ),
+    Message(
+        "pool_timeout",
+        "TimeoutError: ResourceRequest timed out",
+        "ResourceRequest timed out",
+        until="4",
     ),
 )
 

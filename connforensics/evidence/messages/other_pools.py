@@ -20,7 +20,15 @@ _NPGSQL: Final = (
         "Npgsql.NpgsqlException (0x80004005): The connection pool has been exhausted, either raise 'Max Pool Size'"
         " (currently 20) or 'Timeout' (currently 15 seconds) in your connection string.",
         "The connection pool has been exhausted, either raise",
-        r"pool has been exhausted.*?Timeout\S{1,6} \(currently (?P<duration_s>\d+) seconds\)",
+        r"pool has been exhausted.*?Timeout\S{0,6} \(currently (?P<duration_s>\d+) seconds\)",
+    ),
+    Message(
+        "pool_timeout",
+        "Npgsql.NpgsqlException (0x80004005): The connection pool has been exhausted, either raise MaxPoolSize (currently"
+        " 100) or Timeout (currently 15 seconds)",
+        "The connection pool has been exhausted, either raise",
+        r"pool has been exhausted.*?Timeout\S{0,6} \(currently (?P<duration_s>\d+) seconds\)",
+        until="5",
     ),
 )
 

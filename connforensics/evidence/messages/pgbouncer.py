@@ -19,7 +19,7 @@ SERVER: Final = "server"
 _SERVER_SAYS: Final = r"^(?:server|S:) login failed: (?:FATAL|ERROR|PANIC|[^\s:]+):? +"
 """1.18 writes one of the two, by whether clients are waiting for the pool's first connection."""
 
-_CLOSED: Final = r"^closing because: (?P<reason>.*?)(?: \(age=(?P<duration_s>\d+)s?\))?$"
+_CLOSED: Final = r"^closing because: (?P<reason>.*?)(?: \(age=(?P<duration_s>\d+)s?\))?\s*$"
 
 
 def _silent(sample: str, *has: str, pattern: str = "") -> Message:
@@ -64,7 +64,7 @@ CATALOGUE: Final = (
         kind="pooler_error",
         sample="pooler error: no more connections allowed (max_client_conn)",
         has=("pooler error: ", "Pooler Error: "),
-        pattern=r"^[Pp]ooler [Ee]rror: (?P<reason>.*)$",
+        pattern=r"^[Pp]ooler [Ee]rror: (?P<reason>.*?)\s*$",
     ),
     Message(
         kind="pooler_server_opened",

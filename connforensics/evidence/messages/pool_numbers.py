@@ -90,8 +90,8 @@ NUMBERS: Final = (
         "com.alibaba.druid.pool.GetConnectionTimeoutException: wait millis 60000, active 20, maxActive 25, creating 0",
         {"checked_out": 20, "max_size": 25},
         "wait millis ",
-        r"wait millis \d+, active \d+",
-        {"checked_out": r", active (\d+)", "max_size": r", maxActive (\d+)"},
+        r"wait millis \d+, ?active \d+",
+        {"checked_out": r", ?active (\d+)", "max_size": r" maxActive (\d+)"},
     ),
     Numbers(
         "Pool size: 5  Connections in pool: 0 Current Overflow: 10 Current Checked out connections: 15",
@@ -164,6 +164,20 @@ NUMBERS: Final = (
         "The connection pool has been exhausted, either raise",
         r"Max Pool Size\S{1,6} \(currently \d+\)",
         {"max_size": r"Max Pool Size\S{1,6} \(currently (\d+)\)"},
+    ),
+    Numbers(
+        "The connection pool has been exhausted, either raise MaxPoolSize (currently 100) or Timeout (currently 15 seconds)",
+        {"max_size": 100},
+        "The connection pool has been exhausted, either raise",
+        r"MaxPoolSize \(currently \d+\)",
+        {"max_size": r"MaxPoolSize \(currently (\d+)\)"},
+    ),
+    Numbers(
+        "(More info: http://pris.ly/d/connection-pool, Current connection limit: 9)",
+        {"max_size": 9},
+        "Current connection limit: ",
+        r"Current connection limit: \d+",
+        {"max_size": r"Current connection limit: (\d+)"},
     ),
     Numbers(
         "(Current connection pool timeout: 10, connection limit: 5)",

@@ -64,7 +64,7 @@ class Blocks:
         self.how = how
         self.keep = keep
         self.names: tuple[str, ...] = ()
-        self.unquoted = separated.Unquoted(how)
+        self.unquoted = separated.Unquoted(how, accepts)
         self.line = 1
         self.anew = True
         self.told: str | None = None
@@ -121,7 +121,7 @@ class Blocks:
             if len(names) > 1 and self.accepts(names):
                 self.names = names
                 self.how = replace(self.how, names=names, written=tuple(field.strip() for field in fields))
-                self.unquoted = separated.Unquoted(self.how)
+                self.unquoted = separated.Unquoted(self.how, self.accepts)
                 self._count(1, "ignored")
                 self.line += 1
                 self._opened()

@@ -42,13 +42,20 @@ FOOTER = re.compile(
     r"^\((?:\d+ [^\W\d]+\.?|\d+行.*|\d+ 行.*|\d+개.*)\)$|^\d+ rows? in set.*$|^Empty set.*$|^COPY \d+$|^SELECT \d+$|^Time: .*$"
     r"|^Timing is \w+\.$|^Pager usage is off\.$|^Null display is .*$|^Output format is [\w -]+\.$|^Expanded display is .*$"
     r"|^Query OK, .*$|^Border style is \d+\.$|^Line style is [\w-]+\.$|^Field separator is .*$"
+    r"|^psql \(\d.*\)$|^Type \"help\" for help\.$|^WARNING: psql major version .*$|^SSL connection \(.*\)$"
+    r"|^You are now connected to database .*$|^mysql: \[Warning\] Using a password on the command line .*$"
+    r"|^Welcome to the (?:MySQL|MariaDB) monitor\..*$|^Your (?:MySQL|MariaDB) connection id is \d+$|^Server version: \d.*$"
+    r"|^Copyright \(c\) .*$|^Oracle is a registered trademark .*$|^affiliates\. Other names may be trademarks .*$|^owners\.$"
+    r"|^Type 'help;' or '\\h' for help\..*$|^Reading table information for completion .*$|^You can turn off this feature .*$"
+    r"|^Database changed$"
 )
-"""What stands under a table, in any language, and what psql says of itself."""
+"""What stands under a table, in any language, and what psql and mysql say of themselves."""
 
 PAGER = re.compile(r"^\s*(?::|\(END\)|--More--.*|lines \d+-\d+.*|~)\s*$")
 
 PROMPT = re.compile(
     r"^\s*\S*[=\-'\"(*^!][#>](?:\s|$)|^\s*\$\s|^\S+[@:]\S*\s?[$#%]\s|^\s*(?:mysql|MariaDB \[.*\]|MySQL .*)>(?:\s|$)|^\s*->\s"
+    r"|^\s*[A-Za-z][\w@.:\[\]() -]{0,60}> ?(?i:select|show|use|set|load|save|explain|describe)\b"
 )
 
 RECORD = re.compile(r"^\s*\+?-\[ \S+ (\d+) \][-+]*\s*$")

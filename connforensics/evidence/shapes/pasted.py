@@ -191,7 +191,9 @@ class Known:
             how = separated.writing(texts, index, self.accepts) if _may_be_header(text) else None
             if how is not None:
                 self.how = how
-                table, end = separated.table(lines, place + index, place + len(talk), how, is_final=self.is_final)
+                table, end = separated.table(
+                    lines, place + index, place + len(talk), how, self.accepts, is_final=self.is_final
+                )
                 after = end - place
             elif drawn.may_be_columns(text) and self.accepts(tuple(map(normal, drawn.columns_of(text)[0]))):
                 self.columns = drawn.columns_of(text)
@@ -222,7 +224,9 @@ class Known:
             return None, index + 1
         if len(how.names) < REOPENS and how.delimiter not in "\t|":
             return None, index + 1
-        table, end = separated.table(lines, place + index, place + count, how, is_final=self.is_final, has_header=False)
+        table, end = separated.table(
+            lines, place + index, place + count, how, self.accepts, is_final=self.is_final, has_header=False
+        )
         return (table, end - place) if table.rows else (None, index + 1)
 
     def _objects(self, several: Sequence[objects.Objects], lines: Lines, *, goes_on: bool) -> Iterator[Talk | Table]:

@@ -159,8 +159,9 @@ class Unquoted:
     statement, numbers and times; a line that looks otherwise goes on with the row above it.
     """
 
-    def __init__(self, how: Writing) -> None:
+    def __init__(self, how: Writing, accepts: Accepts) -> None:
         self.how = how
+        self.accepts = accepts
         self.kinds: dict[int, re.Pattern[str]] = {}
         self.is_new = True
 
@@ -183,6 +184,24 @@ class Unquoted:
         return all(
             kind.fullmatch(fields[index].strip()) or fields[index] in NULLS for index, kind in self.kinds.items()
         )
+
+    def stops(self, text: str, following: str) -> bool:
+        """Tell whether a line cannot be part of a row: a footer, a header, a time, or the beginning of a drawing.
+
+        The name of a time is a header where a time, or the rule above one, is what is `following`.
+        """
+        if drawn.is_footer(text) or is_names(text, self.how) or text.startswith(("+--", "*****")):
+            return True
+        if time_lines.is_asking(text):
+            return drawn.is_rule(following) or time_lines.told(following, None) is not None
+        return time_lines.told(text, None) is not None or self._is_other_header(text)
+
+    def _is_other_header(self, text: str) -> bool:
+        """Tell whether a line is the header of another table that the format knows."""
+        if self.how.delimiter not in text or not _may_be_names(text):
+            return False
+        names = tuple(map(normal, text.split(self.how.delimiter)))
+        return len(names) > 1 and self.accepts(names)
 
     def fields(self, text: str) -> list[str] | None:
         """Return the fields of a whole row; None where it is none."""
@@ -209,7 +228,7 @@ class Unquoted:
         while end < len(text):
             line, feed, _ = text[end : text.find("\n", end) + 1 or len(text)].partition("\n")
             after = end + len(line) + len(feed)
-            is_stop = _is_stop(line, text[after : (text.find("\n", after) + 1 or len(text))], self.how) or (
+            is_stop = self.stops(line, text[after : (text.find("\n", after) + 1 or len(text))]) or (
                 not line.strip() and (row_start == end or self.fields(text[row_start : end - 1]) is not None)
             )
             begins = not is_stop and self.begins(line)
@@ -242,7 +261,7 @@ class Unquoted:
 
 
 def table(
-    lines: Lines, at: int, end: int, how: Writing, *, is_final: bool, has_header: bool = True
+    lines: Lines, at: int, end: int, how: Writing, accepts: Accepts, *, is_final: bool, has_header: bool = True
 ) -> tuple[Table, int]:
     """Return the table written `how` whose header stands at `at`, and where the text goes on, at `end` at the latest.
 
@@ -250,7 +269,9 @@ def table(
     on after the last of the lines.
     """
     found = Table("separated", how.written, at, opens=has_header, head=lines[at : at + 1] if has_header else ())
-    return (_quoted_rows if how.is_quoted else _unquoted_rows)(found, lines, at + has_header, end, how, is_final)
+    if how.is_quoted:
+        return _quoted_rows(found, lines, at + has_header, end, how, is_final)
+    return _unquoted_rows(found, lines, at + has_header, end, Unquoted(how, accepts), is_final)
 
 
 def _quoted_rows(table: Table, lines: Lines, at: int, end: int, how: Writing, is_final: bool) -> tuple[Table, int]:
@@ -279,18 +300,15 @@ def _quoted_rows(table: Table, lines: Lines, at: int, end: int, how: Writing, is
     return table, at
 
 
-def _unquoted_rows(table: Table, lines: Lines, at: int, end: int, how: Writing, is_final: bool) -> tuple[Table, int]:
-    rows = Unquoted(how)
+def _unquoted_rows(table: Table, lines: Lines, at: int, end: int, rows: Unquoted, is_final: bool) -> tuple[Table, int]:
     while at < end:
         text = lines[at][1]
-        if not text.strip() or _is_stop(text, _next(lines, at), how) or not rows.begins(text):
+        if not text.strip() or rows.stops(text, _next(lines, at)) or not rows.begins(text):
             break
         after = at + 1
         limit = min(end, at + MOST_RECORD_LINES)
         while (
-            after < limit
-            and not rows.begins(lines[after][1])
-            and not _is_stop(lines[after][1], _next(lines, after), how)
+            after < limit and not rows.begins(lines[after][1]) and not rows.stops(lines[after][1], _next(lines, after))
         ):
             after += 1
         if rows.fields(text) is not None:
@@ -319,18 +337,6 @@ def _next(lines: Lines, at: int) -> str:
     return lines[at + 1][1] if at + 1 < len(lines) else ""
 
 
-def _is_stop(text: str, following: str, how: Writing) -> bool:
-    """Tell whether a line cannot be part of a row: a footer, the header again, a time, or the beginning of a drawing.
-
-    The name of a time is a header where a time, or the rule above one, is what is `following`.
-    """
-    if drawn.is_footer(text) or is_names(text, how) or text.startswith(("+--", "*****")):
-        return True
-    if time_lines.is_asking(text):
-        return drawn.is_rule(following) or time_lines.told(following, None) is not None
-    return time_lines.told(text, None) is not None
-
-
 def _completed(lines: Lines, at: int, after: int, rows: Unquoted) -> tuple[str, int]:
     """Return the text that has all fields, and how many lines it takes."""
     text = lines[at][1]
@@ -354,7 +360,9 @@ def is_beside(text: str) -> bool:
     return drawn.is_footer(text) or time_lines.is_asking(text) or time_lines.told(text, None) is not None
 
 
-def fit(lines: Sequence[str], how: Writing, most: int) -> tuple[int, int, tuple[tuple[str | None, ...], ...]]:
+def fit(
+    lines: Sequence[str], how: Writing, accepts: Accepts, most: int
+) -> tuple[int, int, tuple[tuple[str | None, ...], ...]]:
     """Return how many rows stand among the lines after a header, how many lines are none, and the first `most` rows."""
     rows = misfits = 0
     shown: list[tuple[str | None, ...]] = []
@@ -362,7 +370,7 @@ def fit(lines: Sequence[str], how: Writing, most: int) -> tuple[int, int, tuple[
     found = (
         tokens(text, how.delimiter, is_quoted=True, is_final=False)
         if how.is_quoted
-        else Unquoted(how).records(text, is_final=True)
+        else Unquoted(how, accepts).records(text, is_final=True)
     )
     for _, fields in found:
         if len(fields) == len(how.names):

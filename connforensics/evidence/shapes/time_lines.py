@@ -136,3 +136,10 @@ ASKED: Final = frozenset(
 def is_asking(text: str) -> bool:
     """Tell whether a line is the header of `SELECT now()` written without a drawing."""
     return normal(re.sub(r"\(\d?\)", "", text)) in ASKED
+
+
+def begins_sample(lines: Sequence[str]) -> bool:
+    """Tell whether lines begin with a time, or with the header of `SELECT now()` and the time below it."""
+    if is_asking(lines[0]):
+        return len(lines) > 1 and told(lines[1], None) is not None
+    return told(lines[0], None) is not None

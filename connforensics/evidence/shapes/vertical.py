@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from connforensics.evidence.shapes import Accepts, Lines, Table, drawn, normal
+from connforensics.evidence.shapes import Accepts, Lines, Table, drawn, normal, time_lines
 
 STARS = re.compile(r"^\s*\*{5,} (\d+)\. (?:row|rad|Zeile|ligne|fila) \*{5,}\s*$|^\s*\*{15,} (\d+)\. \S+ \*{15,}\s*$")
 """The line above a record of `\\G`."""
@@ -142,7 +142,7 @@ def _is_end(body: Sequence[str], index: int) -> bool:
     if drawn.is_footer(line) or _SAMPLE.match(line) or drawn.PROMPT.match(line) or line.startswith("```"):
         return True
     if line.strip():
-        return False
+        return time_lines.begins_sample(body[index : index + 2])
     return not any(drawn.FOOTER.match(later.strip()) for later in body[index : index + LOOK_AHEAD])
 
 
