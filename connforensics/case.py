@@ -158,10 +158,14 @@ def connect(path: Path | str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         )
     except duckdb.Error as error:
         raise _open_error(path, str(error)) from error
-    con.execute("SET TimeZone = 'UTC'")
-    with contextlib.suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is none to switch off
-        con.execute("SET enable_progress_bar = false")
-    con.execute("SET lock_configuration = true")
+    [(is_locked,)] = con.execute("SELECT current_setting('lock_configuration')").fetchall()
+    if not is_locked:  # a file that this process has open already is the same database
+        con.execute("SET GLOBAL TimeZone = 'UTC'")
+        with contextlib.suppress(
+            duckdb.InvalidInputException
+        ):  # in Jupyter without ipywidgets there is none to switch off
+            con.execute("SET enable_progress_bar = false")
+        con.execute("SET lock_configuration = true")
     return con
 
 

@@ -256,3 +256,14 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
         assert events(case) == len(LINES)
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_case_may_be_opened_twice_and_tells_utc_in_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    log = tmp_path / "postgresql.log"
+    log.write_text("2026-03-02 08:00:00.000 UTC [31] LOG:  connection received: host=10.0.0.5 port=41234\n")
+    ingest(tmp_path / "case.duckdb", [log])
+    with open_case(tmp_path / "case.duckdb") as one, open_case(tmp_path / "case.duckdb") as two:
+        for case in (one, two):
+            assert case.scalar("SELECT current_setting('TimeZone')") == "UTC"
+            assert case.scalar("SELECT current_setting('lock_configuration')")

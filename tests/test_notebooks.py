@@ -209,14 +209,14 @@ def executed_here(shell: InteractiveShell, parameters: Mapping[str, Value]) -> N
     return notebook
 
 
-def shown(notebook: NotebookNode) -> list[dict[str, object]]:
-    """What each cell shows: texts as one, and the data of each display."""
+def shown(notebook: NotebookNode) -> list[tuple[str, list[list[str]]]]:
+    """What each cell shows: texts as one, and the kinds of data of each display."""
     cells = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
     return [
-        {
-            "text": "".join(output.text for output in outputs if output.output_type == "stream"),
-            "data": [output.data for output in outputs if output.output_type != "stream"],
-        }
+        (
+            "".join(output.text for output in outputs if output.output_type == "stream"),
+            [sorted(output.data) for output in outputs if output.output_type != "stream"],
+        )
         for outputs in cells
     ]
 

@@ -180,6 +180,18 @@ def test_the_title_names_case_and_window(html: str) -> None:
     assert "co · 2026-11-20 19:10:00 to 19:50:00 (Asia/Kolkata, UTC+05:30)" in title[1]
 
 
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("night-of-march.duckdb", "night-of-march"),
+        ("/var/incidents/2026-03-02/case.duckdb", "2026-03-02"),
+        ("/var/incidents/report/case.duckdb", ""),
+    ],
+)
+def test_a_case_without_a_name_gets_none(path: str, named: str) -> None:
+    assert run._case_name(Path(path)) == named
+
+
 def test_sources_are_listed_with_their_sha256(html: str, report: ReportPaths) -> None:
     for digest in ("a" * 64, "b" * 64, "c" * 64):
         assert digest in html

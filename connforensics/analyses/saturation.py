@@ -35,8 +35,8 @@ def run(case: Case, window: Window) -> pd.DataFrame:
             any_value(max_backends) AS max_backends,
             any_value(reserved_backends) AS reserved,
             any_value(limit_basis) AS limit_basis,
-            arg_max(source_id, in_use) AS source_id,
-            arg_max(line_no, in_use) AS line_no
+            last_of(source_id, in_use, source_id, line_no) AS source_id,
+            last_of(line_no, in_use, source_id, line_no) AS line_no
           FROM headroom
           WHERE known_at IS NULL
              OR (known_at >= $since AND known_at < $until)

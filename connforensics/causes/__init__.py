@@ -287,7 +287,7 @@ class Scene:
                        CASE WHEN epoch($until::TIMESTAMP - $since::TIMESTAMP) < 1 THEN 1.0 ELSE
                        sum(greatest(epoch(until_at - greatest(since_at, coalesce(seen_until_at, since_at))), 0))
                          / epoch($until::TIMESTAMP - $since::TIMESTAMP) END,
-                       min(since_at), max(until_at), arg_max(source_id, until_at), arg_max(line_no, until_at)
+                       min(since_at), max(until_at), last_of(source_id, until_at, source_id, line_no), last_of(line_no, until_at, source_id, line_no)
                 FROM reach
                 GROUP BY witness
                 """
@@ -397,7 +397,7 @@ class Scene:
         """
         found = self.first(
             """
-            SELECT kind, whose, max(quota), count(*), min(sampled_at), arg_min(source_id, sampled_at), arg_min(line_no, sampled_at)
+            SELECT kind, whose, max(quota), count(*), min(sampled_at), first_of(source_id, sampled_at, source_id, line_no), first_of(line_no, sampled_at, source_id, line_no)
             FROM used_quota
             WHERE server = $server AND sampled_at >= $since AND sampled_at < $until
             GROUP BY kind, whose
@@ -479,7 +479,7 @@ class Scene:
         found = self.rows(
             """
             SELECT sum(unlogged)::BIGINT, min(since_at), max(until_at), arg_max(counter, unlogged),
-                   arg_min(source_id, until_at), arg_min(line_no, until_at), arg_max(source_id, until_at), arg_max(line_no, until_at)
+                   first_of(source_id, until_at, source_id, line_no), first_of(line_no, until_at, source_id, line_no), last_of(source_id, until_at, source_id, line_no), last_of(line_no, until_at, source_id, line_no)
             FROM counted_refusal
             WHERE refuser = 'server' AND server = $server AND since_at >= $since AND until_at < $until AND unlogged > 0
             """
@@ -603,8 +603,8 @@ class Scene:
                 """
                 SELECT service, max(waiting), sum(timeouts),
                        arg_max(sampled_at, (coalesce(waiting, 0), coalesce(timeouts, 0))),
-                       arg_max(source_id, (coalesce(waiting, 0), coalesce(timeouts, 0))),
-                       arg_max(line_no, (coalesce(waiting, 0), coalesce(timeouts, 0)))
+                       last_of(source_id, (coalesce(waiting, 0), coalesce(timeouts, 0)), source_id, line_no),
+                       last_of(line_no, (coalesce(waiting, 0), coalesce(timeouts, 0)), source_id, line_no)
                 FROM pool_pressure
                 WHERE sampled_at >= $since AND sampled_at < $until
                 GROUP BY service
@@ -846,7 +846,7 @@ class Scene:
               GROUP BY ALL
             )
             SELECT avg(sessions), avg(active), avg(idle), avg(idle_in_transaction), avg(stale), avg(lock_waiters),
-                   min(source_id), min(line_no), arg_max(source_id, sessions), arg_max(line_no, sessions)
+                   min(source_id), arg_min(line_no, (source_id, line_no)), last_of(source_id, sessions, source_id, line_no), last_of(line_no, sessions, source_id, line_no)
             FROM summed
             """,
             moments=snapshots,
@@ -874,7 +874,7 @@ class Scene:
         if self.crisis_snapshots:
             found = self.rows(
                 """
-                SELECT client, sum(sessions) / len($moments), min(source_id), min(line_no)
+                SELECT client, sum(sessions) / len($moments), min(source_id), arg_min(line_no, (source_id, line_no))
                 FROM client_use
                 WHERE server = $server AND list_contains($moments, sampled_at)
                 GROUP BY client
@@ -945,10 +945,10 @@ class Scene:
                 service,
                 coalesce(min(workers) FILTER (WHERE sampled_at <= $half), arg_min(workers, sampled_at)) AS workers_before,
                 max(workers) FILTER (WHERE sampled_at >= $half) AS workers_then,
-                arg_min(source_id, sampled_at) AS first_source,
-                arg_min(line_no, sampled_at) AS first_line,
-                arg_max(source_id, workers) AS most_source,
-                arg_max(line_no, workers) AS most_line
+                first_of(source_id, sampled_at, source_id, line_no) AS first_source,
+                first_of(line_no, sampled_at, source_id, line_no) AS first_line,
+                last_of(source_id, workers, source_id, line_no) AS most_source,
+                last_of(line_no, workers, source_id, line_no) AS most_line
               FROM counted
               GROUP BY ALL
             )

@@ -66,12 +66,12 @@ def _from_pools(scene: Scene, found: Assessment) -> None:
         """
         WITH widest AS (
           SELECT service, max(max_size) AS max_size, arg_max(size, sampled_at) AS size,
-                 arg_max(source_id, max_size) AS source_id, arg_max(line_no, max_size) AS line_no
+                 last_of(source_id, max_size, source_id, line_no) AS source_id, last_of(line_no, max_size, source_id, line_no) AS line_no
           FROM pool_pressure
           WHERE sampled_at >= $since AND sampled_at < $until AND max_size > 0 AND is_pooler(service) = $is_pooler
           GROUP BY ALL
         )
-        SELECT sum(max_size), count(*), min(source_id), min(line_no), max(line_no)
+        SELECT sum(max_size), count(*), min(source_id), arg_min(line_no, (source_id, line_no)), max(line_no)
         FROM widest
         """,
         is_pooler=is_pooler,

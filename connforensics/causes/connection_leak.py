@@ -238,7 +238,7 @@ def _from_pools(scene: Scene, found: Assessment, client: str, ramps: list[tuple[
     service, idle, checked_out, sessions, working, source_id, line_no = scene.rows(
         """
         SELECT any_value(lent_but_idle.service), median(lent_but_idle), median(checked_out), median(sessions), median(working),
-               min(source_id), min(line_no)
+               min(source_id), arg_min(line_no, (source_id, line_no))
         FROM lent_but_idle
         JOIN service_client USING (service)
         WHERE client = $client

@@ -44,7 +44,7 @@ def weigh(scene: Scene) -> Assessment:
         return found
     attempts, source_id, line_no = scene.rows(
         """
-        SELECT count(*), min(source_id), min(line_no)
+        SELECT count(*), min(source_id), arg_min(line_no, (source_id, line_no))
         FROM attempt
         WHERE server = $server AND attempted_at >= $from_at AND attempted_at < $to_at
         """,
@@ -87,7 +87,7 @@ def weigh(scene: Scene) -> Assessment:
     _trigger(scene, found)
     slow = scene.rows(
         """
-        SELECT count(*), min(source_id), arg_min(line_no, event_at)
+        SELECT count(*), first_of(source_id, event_at, source_id, line_no), first_of(line_no, event_at, source_id, line_no)
         FROM event
         WHERE kind = 'auth_timeout' AND event_at >= $from_at AND event_at < $to_at
         """,
@@ -161,7 +161,7 @@ def _from_counter(scene: Scene, found: Assessment) -> None:
                sum(epoch(until_at - since_at)) FILTER (WHERE until_at > $from_at AND since_at < $to_at),
                sum(let_in) FILTER (WHERE until_at <= $from_at),
                sum(epoch(until_at - since_at)) FILTER (WHERE until_at <= $from_at),
-               arg_max(source_id, let_in), arg_max(line_no, let_in)
+               last_of(source_id, let_in, source_id, line_no), last_of(line_no, let_in, source_id, line_no)
         FROM step
         HAVING count(*) > 0
         """,
@@ -196,7 +196,7 @@ def _from_snapshots(scene: Scene, found: Assessment) -> bool:
     young = scene.rows(
         """
         SELECT count(*) FILTER (WHERE age_s <= 60 AND backend_start_at IS NOT NULL) / count(*),
-               count(*) FILTER (WHERE backend_start_at IS NOT NULL OR age_s > 60), min(source_id), min(line_no)
+               count(*) FILTER (WHERE backend_start_at IS NOT NULL OR age_s > 60), min(source_id), arg_min(line_no, (source_id, line_no))
         FROM client_backend
         WHERE server = $server AND age_s IS NOT NULL AND list_contains($moments, sampled_at)
         """,
@@ -312,7 +312,7 @@ def _trigger(scene: Scene, found: Assessment) -> None:
         )
     ended = scene.first(
         """
-        SELECT min(ended_at), count(DISTINCT client), sum(ended), min(source_id), min(line_no)
+        SELECT min(ended_at), count(DISTINCT client), sum(ended), min(source_id), arg_min(line_no, (source_id, line_no))
         FROM mass_end
         WHERE server = $server AND ended_at >= $from_at AND ended_at <= $to_at
         """,

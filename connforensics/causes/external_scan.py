@@ -47,8 +47,8 @@ def weigh(scene: Scene) -> Assessment:
             address,
             greatest(count(*) FILTER (WHERE kind <> 'session_aborted'), count(*) FILTER (WHERE kind = 'session_aborted')) AS knocks,
             min(event_at) AS first_at,
-            min(source_id) AS source_id,
-            arg_min(line_no, event_at) AS line_no
+            first_of(source_id, event_at, source_id, line_no) AS source_id,
+            first_of(line_no, event_at, source_id, line_no) AS line_no
           FROM addressed
           GROUP BY address
         )
@@ -140,7 +140,7 @@ def _from_counters(scene: Scene, found: Assessment) -> None:
         )
         SELECT sum(greatest(knocks - per_s * epoch(until_at - since_at), 0)), max(knocks / epoch(until_at - since_at)), any_value(per_s),
                min(since_at) FILTER (WHERE knocks / epoch(until_at - since_at) >= 5 * per_s + 1),
-               arg_max(source_id, knocks), arg_max(line_no, knocks)
+               last_of(source_id, knocks, source_id, line_no), last_of(line_no, knocks, source_id, line_no)
         FROM step, usual
         """
     )

@@ -117,7 +117,7 @@ def weigh(scene: Scene) -> Assessment:
             )
     queued = scene.rows(
         """
-        SELECT count(*), min(source_id), min(line_no)
+        SELECT count(*), min(source_id), arg_min(line_no, (source_id, line_no))
         FROM lock_queue
         WHERE server = $server AND is_root AND blocker_state LIKE 'idle in transaction%'
           AND seen_at >= $since AND seen_at <= $crisis_until
@@ -183,7 +183,7 @@ def _heads_the_queue(scene: Scene, found: Assessment, waiting: float) -> bool:
 def _from_log(scene: Scene, found: Assessment) -> None:
     killed = scene.rows(
         """
-        SELECT count(*), min(source_id), arg_min(line_no, event_at)
+        SELECT count(*), first_of(source_id, event_at, source_id, line_no), first_of(line_no, event_at, source_id, line_no)
         FROM event
         WHERE kind = 'session_terminated'
           AND reason IN ('idle_in_transaction_timeout', 'transaction_timeout')
@@ -200,7 +200,7 @@ def _from_log(scene: Scene, found: Assessment) -> None:
         )
     lost = scene.rows(
         """
-        SELECT count(*), min(source_id), arg_min(line_no, event_at)
+        SELECT count(*), first_of(source_id, event_at, source_id, line_no), first_of(line_no, event_at, source_id, line_no)
         FROM event
         WHERE kind = 'client_lost' AND reason = 'in_transaction' AND event_at >= $since AND event_at < $until
         """

@@ -21,7 +21,7 @@ def weigh(scene: Scene) -> Assessment:
     found = Assessment("lock_pileup")
     waits, source_id, line_no, first_at = scene.rows(
         """
-        SELECT count(*), min(source_id), arg_min(line_no, event_at),
+        SELECT count(*), first_of(source_id, event_at, source_id, line_no), first_of(line_no, event_at, source_id, line_no),
                min(event_at - to_microseconds(CAST(coalesce(duration_ms, 0) * 1000 AS BIGINT)))
         FROM event
         WHERE kind = 'lock_wait' AND event_at >= $since AND event_at <= $crisis_until
@@ -69,7 +69,7 @@ def _exclusive(scene: Scene, found: Assessment) -> None:
     """Weigh a wait for a lock that conflicts with reading, in the log: a statement of DDL made the queue."""
     told = scene.rows(
         """
-        SELECT count(*), min(source_id), arg_min(line_no, event_at)
+        SELECT count(*), first_of(source_id, event_at, source_id, line_no), first_of(line_no, event_at, source_id, line_no)
         FROM event
         WHERE kind = 'lock_wait' AND contains(text, 'AccessExclusiveLock') AND event_at >= $since AND event_at <= $crisis_until
         """

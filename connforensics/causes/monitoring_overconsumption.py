@@ -61,7 +61,7 @@ def weigh(scene: Scene) -> Assessment:
     connects = scene.first(
         """
         SELECT count(*) FILTER (WHERE regexp_matches(client, $names)) / count(*), count(*),
-               min(source_id), min(line_no) FILTER (WHERE regexp_matches(client, $names))
+               min(source_id), arg_min(line_no, (source_id, line_no)) FILTER (WHERE regexp_matches(client, $names))
         FROM session
         WHERE server = $server AND outcome IN ('admitted', 'refused') AND coalesce(opened_at, failed_at) >= $since
           AND coalesce(opened_at, failed_at) <= $crisis_since

@@ -33,7 +33,7 @@ def _server_full(scene: Scene, found: Assessment) -> None:
     refused = sum(scene.refusals.values())
     sized = scene.first(
         """
-        SELECT service, max(max_size), max(size), arg_max(source_id, size), arg_max(line_no, size)
+        SELECT service, max(max_size), max(size), last_of(source_id, size, source_id, line_no), last_of(line_no, size, source_id, line_no)
         FROM pool_pressure
         WHERE is_pooler(service) AND sampled_at >= $since AND sampled_at <= $crisis_until
         GROUP BY service
@@ -167,7 +167,7 @@ def _waiting(scene: Scene, found: Assessment) -> None:
         found.is_onset_estimated = True
     lent = scene.first(
         """
-        SELECT median(lent_but_idle), median(checked_out), min(source_id), min(line_no)
+        SELECT median(lent_but_idle), median(checked_out), min(source_id), arg_min(line_no, (source_id, line_no))
         FROM lent_but_idle
         WHERE service = $service AND sampled_at >= $since AND sampled_at < $until AND checked_out > 0 AND waiting > 0
         HAVING count(*) > 0

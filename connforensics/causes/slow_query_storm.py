@@ -91,7 +91,7 @@ def running(scene: Scene, snapshots: list[datetime], client: str) -> Running | N
         """
         SELECT median(since_query_start_s), max(since_query_start_s), avg((since_query_start_s >= $lasting_s)::INTEGER), count(*),
                bool_and(is_mysql(engine) AND since_query_start_s = round(since_query_start_s)),
-               arg_max(source_id, since_query_start_s), arg_max(line_no, since_query_start_s)
+               last_of(source_id, since_query_start_s, source_id, line_no), last_of(line_no, since_query_start_s, source_id, line_no)
         FROM client_backend
         WHERE server = $server AND state = 'active' AND since_query_start_s >= 0
           AND wait_event_type IS DISTINCT FROM 'Lock'
@@ -181,7 +181,7 @@ def _from_log(scene: Scene, found: Assessment) -> None:
                median(duration_ms) FILTER (WHERE event_at < $half),
                count(*) FILTER (WHERE event_at >= $half),
                count(*) FILTER (WHERE event_at < $half),
-               arg_max(source_id, duration_ms), arg_max(line_no, duration_ms)
+               last_of(source_id, duration_ms, source_id, line_no), last_of(line_no, duration_ms, source_id, line_no)
         FROM event
         WHERE kind = 'slow_statement' AND event_at >= $since AND event_at <= $crisis_until
         """,

@@ -128,7 +128,7 @@ def _follow(scene: Scene, found: Assessment) -> None:
             ON used.client = service_client.client
            AND counted.sampled_at >= used.known_at
         )
-        SELECT service, corr(workers, sessions), max(workers), count(*), arg_max(source_id, workers), arg_max(line_no, workers),
+        SELECT service, corr(workers, sessions), max(workers), count(*), last_of(source_id, workers, source_id, line_no), last_of(line_no, workers, source_id, line_no),
                min(sampled_at) FILTER (WHERE workers > 1)
         FROM paired
         GROUP BY service

@@ -89,7 +89,7 @@ def write_report(
         )
     findings = _findings(notebook)
     is_understood = bool(findings["ranking"])
-    name = title or f"Post-mortem of {_case_name(case_path)}"
+    name = title or " of ".join(filter(None, ["Post-mortem", _case_name(case_path)]))
     subtitle = _subtitle(findings, display_tz)
     html = page.render(notebook, name, subtitle, f"{name} · {subtitle}")
     paths = ReportPaths(
@@ -216,9 +216,13 @@ def _findings(notebook: NotebookNode) -> dict[str, Any]:
     )
 
 
+_NO_NAMES: Final = frozenset({"case", "report", "reports", "postmortem", "evidence", "out", "output"})
+"""What files and folders are called when nobody gave them a name."""
+
+
 def _case_name(path: Path) -> str:
-    """Return what people call a case: its file's name, or its folder's where the file is only called `case`."""
-    return path.resolve().parent.name if path.stem == "case" else path.stem
+    """Return what people call a case: its file's name, else its folder's; nothing where neither is a name."""
+    return next((name for name in (path.stem, path.resolve().parent.name) if name.lower() not in _NO_NAMES), "")
 
 
 def _subtitle(findings: Mapping[str, Any], display_tz: str) -> str:

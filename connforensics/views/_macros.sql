@@ -43,3 +43,11 @@ CREATE TEMP MACRO cited(path, line_no) AS path || ':' || line_no;
 
 CREATE TEMP MACRO is_pooler(engine) AS
   coalesce(engine, '') IN ('pgbouncer', 'proxysql', 'pgcat', 'pgdog', 'odyssey', 'supavisor', 'pgpool', 'rds_proxy');
+
+-- The source or the line of the row with the least or the greatest key: of rows alike, the first by source and line, so that
+-- both come from one row and are the same each time.
+CREATE TEMP MACRO first_of(told, key, source_id, line_no) AS
+  arg_min(told, CASE WHEN key IS NOT NULL THEN (key, source_id, line_no) END);
+
+CREATE TEMP MACRO last_of(told, key, source_id, line_no) AS
+  arg_max(told, CASE WHEN key IS NOT NULL THEN (key, -source_id, -line_no) END);

@@ -29,8 +29,8 @@ named AS (
     name,
     max(engine) AS engine,
     arg_max(value, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS value,
-    arg_max(source_id, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS source_id,
-    arg_max(line_no, coalesce(valid_at, TIMESTAMP '1970-01-01')) AS line_no
+    last_of(source_id, coalesce(valid_at, TIMESTAMP '1970-01-01'), source_id, line_no) AS source_id,
+    last_of(line_no, coalesce(valid_at, TIMESTAMP '1970-01-01'), source_id, line_no) AS line_no
   FROM shown
   WHERE value IS NOT NULL
   GROUP BY ALL
@@ -54,7 +54,7 @@ serving AS (
   WHERE is_server(engine)
 ),
 first_refusal AS (
-  SELECT server, min(refused_at) AS refused_at, arg_min(source_id, refused_at) AS source_id, arg_min(line_no, refused_at) AS line_no
+  SELECT server, min(refused_at) AS refused_at, first_of(source_id, refused_at, source_id, line_no) AS source_id, first_of(line_no, refused_at, source_id, line_no) AS line_no
   FROM refusal
   WHERE kind IN ('refused_full', 'refused_reserved')
     AND seen_in = 'server log'

@@ -22,8 +22,8 @@ WITH told AS (
     max(growth) FILTER (WHERE counter = 'mysql_global_status_max_used_connections') AS most_used_growth,
     max(growth) FILTER (WHERE counter = 'proxysql_access_denied_max_connections') AS pooler_full,
     max(growth) FILTER (WHERE counter = 'proxysql_access_denied_max_user_connections') AS pooler_quota,
-    arg_max(source_id, counter LIKE '%connection_errors%' OR counter LIKE '%access_denied_max%') AS source_id,
-    arg_max(line_no, counter LIKE '%connection_errors%' OR counter LIKE '%access_denied_max%') AS line_no,
+    last_of(source_id, counter LIKE '%connection_errors%' OR counter LIKE '%access_denied_max%', source_id, line_no) AS source_id,
+    last_of(line_no, counter LIKE '%connection_errors%' OR counter LIKE '%access_denied_max%', source_id, line_no) AS line_no,
     arg_max(line_no, counter = 'mysql_global_status_aborted_connects') AS aborted_line_no
   FROM counter_growth
   GROUP BY server, since_at, until_at

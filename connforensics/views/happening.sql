@@ -41,7 +41,7 @@ refusing AS (
 counting AS (
   SELECT min(fullest_at) AS happened_at, kind, server,
          sum(unlogged)::BIGINT || ' x ' || kind || ' counted, not logged, until ' || strftime(max(until_at), '%H:%M:%S') AS what,
-         arg_max(source_id, until_at) AS source_id, arg_max(line_no, until_at) AS line_no
+         last_of(source_id, until_at, source_id, line_no) AS source_id, last_of(line_no, until_at, source_id, line_no) AS line_no
   FROM counted_refusal
   WHERE unlogged > 0
     AND NOT is_since_start

@@ -11,8 +11,8 @@ WITH spell AS (
     state_change_at,
     min(sampled_at) AS first_seen_at,
     max(sampled_at) AS last_seen_at,
-    arg_max(source_id, sampled_at) AS source_id,
-    arg_max(line_no, sampled_at) AS line_no
+    last_of(source_id, sampled_at, source_id, line_no) AS source_id,
+    last_of(line_no, sampled_at, source_id, line_no) AS line_no
   FROM client_backend
   WHERE state LIKE 'idle%'
     AND state_change_at IS NOT NULL

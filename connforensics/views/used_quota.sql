@@ -30,12 +30,12 @@ used AS (
   WHERE is_mysql(engine)
   GROUP BY ALL
   UNION ALL
-  SELECT server, sampled_at, 'role', user_name, count(*), min(source_id), min(line_no)
+  SELECT server, sampled_at, 'role', user_name, count(*), min(source_id), arg_min(line_no, (source_id, line_no))
   FROM client_backend
   WHERE NOT is_mysql(engine)
   GROUP BY ALL
   UNION ALL
-  SELECT server, sampled_at, 'database', database_name, count(*), min(source_id), min(line_no)
+  SELECT server, sampled_at, 'database', database_name, count(*), min(source_id), arg_min(line_no, (source_id, line_no))
   FROM client_backend
   WHERE NOT is_mysql(engine)
   GROUP BY ALL
